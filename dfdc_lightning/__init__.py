@@ -1,0 +1,1 @@
+"""Raw DFDC videos in, a trustworthy table of results out."""

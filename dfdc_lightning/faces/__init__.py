@@ -1,0 +1,1 @@
+"""Faces: find them, follow one person, crop, keep the crops in a cache."""

@@ -1,0 +1,1 @@
+"""Detectors: faces in, logits out, one shared evaluation."""

@@ -1,0 +1,1 @@
+"""From run folders to evidence: statistics, tables, figures, one page."""

@@ -1,0 +1,1 @@
+"""Video files: render, list, fetch, decode."""
