@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError
 
 REAL, FAKE = "REAL", "FAKE"
 
@@ -42,7 +43,7 @@ class FaceClip(NamedTuple):
     found: Bool[np.ndarray, " t"]
 
 
-class CacheError(ValueError):
+class CacheError(UserError):
     """A cache that cannot be used, in one sentence with the file, the value and the remedy."""
 
 
