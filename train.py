@@ -1,0 +1,24 @@
+"""One run: a configuration becomes objects, is trained, and the best epoch by validation AUROC is tested once."""
+
+import hydra
+from omegaconf import DictConfig
+
+from dfdc_lightning.runs import Run, command
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float:
+    """Train and test one detector, or skip what is finished; returns validation AUROC for whoever searches."""
+    run = Run.claim(config)
+    if not run.finished:
+        with run.recording():
+            data, detector, trainer = run.objects(config)
+            trainer.fit(detector, datamodule=data, ckpt_path=run.resume_from())
+            (val,) = trainer.validate(detector, datamodule=data, ckpt_path=run.best, verbose=False)
+            (test,) = trainer.test(detector, datamodule=data, ckpt_path=run.best, verbose=False)
+            run.finish(data, detector, {**val, **test})
+    return run.announce()
+
+
+if __name__ == "__main__":
+    command(main)
