@@ -1,0 +1,66 @@
+# make demo and make test are all a newcomer needs; both set up .venv once, from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+STUDY ?= dfdc
+CACHE ?= data/dfdc
+EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
+SEEDS ?= 0,1,2,3,4
+DEMO ?= demo
+DEMO_VIDEOS ?= 240
+DEMO_EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
+DEMO_SEEDS ?= 0,1
+DEMO_OPTIONS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format faces train sweep report bench app clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready ## create .venv from requirements.lock (once; every target does it by itself)
+
+.venv/ready: requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} is not supported: use 3.11 to 3.13, e.g. make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
+	$(BIN)/python -m dfdc_lightning.video.demo out=data/$(DEMO)/videos videos=$(DEMO_VIDEOS)
+	$(BIN)/python prepare_faces.py --config-name demo source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces
+	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)
+	$(BIN)/python report.py study=$(DEMO)
+
+test: .venv/ready ## every claim, checked (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest
+
+lint: .venv/ready ## ruff and mypy, strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+faces: .venv/ready ## SOURCE=folder with DFDC parts -> CACHE
+	$(BIN)/python prepare_faces.py source=folder source.path=$(SOURCE) out=$(CACHE)
+
+train: .venv/ready ## one run: the baseline, seed 0, on CACHE
+	$(BIN)/python train.py study=$(STUDY) data.cache=$(CACHE)
+
+sweep: .venv/ready ## the whole study: EXPERIMENTS x SEEDS on CACHE
+	$(BIN)/python train.py -m experiment=$(EXPERIMENTS) seed=$(SEEDS) study=$(STUDY) data.cache=$(CACHE)
+
+report: .venv/ready ## tables, figures and the page of STUDY
+	$(BIN)/python report.py study=$(STUDY)
+
+bench: .venv/ready ## every benchmark, each a table
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+app: .venv/ready ## drop a video on a page, see the verdict (RUN=run folder)
+	$(BIN)/python -m dfdc_lightning.app run=$(RUN)
+
+clean: ## remove caches and the demo; never a study
+	rm -rf .mypy_cache .pytest_cache .ruff_cache data/$(DEMO) multirun/$(DEMO)
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
