@@ -1,0 +1,154 @@
+"""The house stays as drawn: imports run one way, configuration stays at the door, conf groups name what they choose."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dfdc_lightning"
+CONF = ROOT / "conf"
+ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py")
+
+# The rooms from left to right; a room imports from itself and from rooms to its left.
+ROOMS = (
+    ("errors", "atomic", "progress"),
+    ("video",),
+    ("faces",),
+    ("augment",),
+    ("hardware",),
+    ("clips", "losses", "metrics"),
+    ("models",),
+    ("callbacks", "loggers"),
+    ("runs",),
+    ("sweep",),
+    ("report",),
+    ("explain",),
+    ("export", "predict", "dashboard"),
+    ("app",),
+)
+LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file imports, also inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} line {node.lineno}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return names
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_room_imports_only_from_rooms_to_its_left(path: Path) -> None:
+    here = room(path)
+    assert here in LEVEL, f"{here} has no place in the house: add it to ROOMS and docs/architecture.md"
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] != "dfdc_lightning" or len(parts) < 2:
+            continue
+        there = parts[1]
+        if there == here:
+            continue
+        assert LEVEL[there] < LEVEL[here], f"{name_of(path)} imports {name}, which is not to its left"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_only_runs_py_knows_hydra(path: Path) -> None:
+    if path == PACKAGE / "runs.py" or room(path) == "sweep":
+        return
+    known = {name.split(".")[0] for name in imported(path)}
+    assert not known & {"hydra", "omegaconf"}
+
+
+@pytest.mark.parametrize("script", [script for script in ENTRY_SCRIPTS if (ROOT / script).exists()])
+def test_an_entry_script_fits_on_one_screen(script: str) -> None:
+    assert len((ROOT / script).read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("script", [script for script in ENTRY_SCRIPTS if (ROOT / script).exists()])
+def test_an_entry_script_answers_help_without_heavy_imports(script: str) -> None:
+    tree = ast.parse((ROOT / script).read_text(encoding="utf-8"))
+    heavy = {"torch", "lightning", "timm", "torchvision", "cv2", "matplotlib", "av"}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            assert not {name.split(".")[0] for name in names} & heavy
+
+
+def test_a_model_or_loss_file_is_a_target_of_its_group() -> None:
+    """conf/<group>/x.yaml builds something that lives in dfdc_lightning/<group>… or in a library."""
+    homes = {
+        "model": "dfdc_lightning.models.",
+        "loss": "dfdc_lightning.losses.",
+        "augment": "dfdc_lightning.augment.",
+        "data": "dfdc_lightning.clips.",
+        "source": "dfdc_lightning.video.",
+        "detector": "dfdc_lightning.faces.",
+    }
+    for group, home in homes.items():
+        files = sorted((CONF / group).glob("*.yaml"))
+        assert files, f"conf/{group} is empty"
+        for file in files:
+            target = (yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("_target_")
+            if target is not None and target.startswith("dfdc_lightning."):
+                assert target.startswith(home), f"{name_of(file)} builds {target}, which is not in {home}"
+
+
+def targets(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["_target_"]] if isinstance(node.get("_target_"), str) else []
+        return own + [target for child in node.values() for target in targets(child)]
+    return [target for child in node for target in targets(child)] if isinstance(node, list) else []
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=name_of)
+def test_every_target_of_ours_exists(file: Path) -> None:
+    for target in targets(yaml.safe_load(file.read_text(encoding="utf-8"))):
+        if not target.startswith("dfdc_lightning."):
+            continue
+        *module, name = target.split(".")
+        source = ROOT.joinpath(*module).with_suffix(".py")
+        if not source.exists():  # a class method or a name that a package's __init__ defines
+            source = ROOT.joinpath(*module) / "__init__.py"
+        if not source.exists():
+            source = ROOT.joinpath(*module[:-1]).with_suffix(".py")
+            name = module[-1]
+        defined = {node.name for node in ast.walk(ast.parse(source.read_text())) if hasattr(node, "name")}
+        assert name in defined, f"{name_of(file)}: {target} does not exist"
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=name_of)
+def test_an_experiment_asks_a_question_and_differs_in_ten_lines_at_most(file: Path) -> None:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_"
+    assert any(line.startswith("#") and "?" in line for line in lines[1:]), "state the question as a comment"
+    assert len([line for line in lines if line.strip() and not line.startswith("#")]) <= 10
+
+
+def test_the_readme_prints_the_tree_as_it_is() -> None:
+    """Every module and every conf group has its line, and no line names what is gone."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in MODULES:
+        if path.name not in ("__init__.py", "__main__.py"):
+            assert re.search(rf"\b{re.escape(path.name)}\b", readme), f"README.md's tree lacks {name_of(path)}"
+    for group in sorted(path for path in CONF.iterdir() if path.is_dir()):
+        assert f"{group.name}/" in readme, f"README.md's tree lacks conf/{group.name}/"
+
+
+def test_no_module_is_called_utils() -> None:
+    assert not [path for path in MODULES if path.stem in ("utils", "helpers", "common", "misc")]
