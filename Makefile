@@ -23,6 +23,7 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} is not supported: use 3.11 to 3.13, e.g. make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m dfdc_lightning.doctor
 	@touch $@
 
 demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
