@@ -1,0 +1,174 @@
+"""Where videos come from: what a source is, and the folder source.
+
+A source says which videos there are and opens one at a time. One process lists, worker processes open (a source is a
+small object that pickles):
+
+    for stage in source.stages():          # folder and zip: one stage; Kaggle: one stage a part
+        chosen = [video for video in stage.videos if video.status == "ok" and ...]
+        with stage.held:                   # while held, the stage's files are on this disk (Kaggle downloads here)
+            with source.open(chosen[0]) as path:  # in any process: a local file, perhaps gone after the block
+                read_frames(path)
+
+Leaving `held` without an error says that everything needed of the stage is safe: Kaggle then deletes the part. A
+stage whose videos are all done need not be held, and costs no download once its listing is known. Problems of single
+videos are not errors but videos whose `status` is not "ok": nothing in a source is passed over in silence.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from dfdc_lightning.video.listing import Entry, SourceError, part_number, read_labels, read_metadata, video_id
+
+
+class Video(NamedTuple):
+    """One video of a source, good or bad.
+
+    `name` is its id: unique in the source, without suffix, usable as a file name. `label` is "REAL", "FAKE", or ""
+    where it is not known. `original` is the id of the video it was made from, which need not be in the source, or "".
+    `part` is the number of the DFDC part as a string, or "". `path` is the video file, or the archive whose `member`
+    it is. `status` is "ok", "missing" (listed, but not there), "unlisted" (there, but without a label) or
+    "unreadable", with a sentence in `detail`.
+    """
+
+    name: str
+    label: str
+    original: str
+    part: str
+    path: str
+    member: str = ""
+    status: str = "ok"
+    detail: str = ""
+
+
+class Stage(NamedTuple):
+    """Videos that can be on this disk together: `held` makes them openable while it is entered."""
+
+    videos: list[Video]
+    held: AbstractContextManager[None] = nullcontext()
+
+
+class Source(Protocol):
+    """Videos with labels, wherever they lie. See the top of this file for how it is used."""
+
+    def stages(self) -> Iterator[Stage]:
+        """Every video of the source, in stages whose order never changes.
+
+        Raises:
+            SourceError: When the source as a whole cannot be used.
+        """
+
+    def open(self, video: Video) -> AbstractContextManager[Path]:
+        """A local file with the video, for as long as the context lasts; in any process while the stage is held.
+
+        Raises:
+            SourceError: When there is no such file any more or it cannot be taken out of its archive.
+        """
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """DFDC parts in a folder, or a folder of videos with one labels.csv (`video,label[,original]`).
+
+    Args:
+        path: A DFDC part (a folder with metadata.json), a folder with such parts in it at any depth, or a folder
+            with a labels.csv whose `video` column holds paths relative to it.
+    """
+
+    path: str | Path
+
+    def stages(self) -> Iterator[Stage]:
+        """All videos at once; see `Source.stages`."""
+        root = Path(self.path)
+        if not root.is_dir():
+            raise SourceError(f"source.path={root} is not a folder: give the folder that holds the videos")
+        if (root / "labels.csv").is_file():
+            found = _listed(root, read_labels(root / "labels.csv"), "labels.csv", "")
+        else:
+            found = [video for part in _parts(root) for video in _part(part)]
+        yield Stage(unique(found))
+
+    @contextmanager
+    def open(self, video: Video) -> Iterator[Path]:
+        """The file itself; see `Source.open`."""
+        yield Path(video.path)
+
+
+def unique(videos: Sequence[Video]) -> list[Video]:
+    """The videos sorted by name.
+
+    Raises:
+        SourceError: When two of them have the same name, or there are none.
+    """
+    seen: dict[str, Video] = {}
+    for video in videos:
+        other = seen.setdefault(video.name, video)
+        if other is not video:
+            places = " and ".join(f"{v.path}{':' if v.member else ''}{v.member}" for v in (other, video))
+            raise SourceError(
+                f"two videos are called {video.name!r} ({places}): every id must be unique, so rename one"
+            )
+    if not seen:
+        raise SourceError("the source lists no videos: check its metadata.json or labels.csv")
+    return [seen[name] for name in sorted(seen)]
+
+
+def _parts(root: Path) -> list[Path]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders.sort()
+        if "metadata.json" in files:
+            found.append(Path(folder))
+            folders.clear()  # a part holds no parts
+    if not found:
+        what = "is empty" if not any(root.iterdir()) else "holds neither metadata.json nor labels.csv"
+        raise SourceError(
+            f"{root} {what}: give a DFDC part, a folder of parts, or videos with a labels.csv (video,label)"
+        )
+    return found
+
+
+def _part(folder: Path) -> list[Video]:
+    listing = folder / "metadata.json"
+    try:
+        text = listing.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceError(f"{listing} cannot be read ({error}): fetch or unpack that part again") from None
+    return _listed(folder, read_metadata(text, str(listing)), "metadata.json", part_number(folder.name))
+
+
+def _listed(folder: Path, entries: Iterable[Entry], listing: str, part: str) -> list[Video]:
+    """Compare a listing with the files that are there."""
+    there = _files(folder)
+    videos = []
+    for entry in entries:
+        status, detail = "ok", ""
+        if entry.path not in there:
+            status, detail = "missing", f"{listing} names it, but {folder / entry.path} does not exist"
+        elif there[entry.path]:
+            status, detail = "unreadable", f"{folder / entry.path} is a folder, not a video"
+        name, original = video_id(entry.path), video_id(entry.original)
+        videos.append(
+            Video(name, entry.label, original, part, str(folder / entry.path), status=status, detail=detail)
+        )
+    named = {video.path for video in videos}
+    for path in sorted(there):
+        if path.lower().endswith(".mp4") and str(folder / path) not in named:
+            detail = f"{folder / path} is there, but {listing} does not name it: add it with its label"
+            videos.append(
+                Video(video_id(path), "", "", part, str(folder / path), status="unlisted", detail=detail)
+            )
+    return videos
+
+
+def _files(root: Path) -> dict[str, bool]:
+    """Relative path (with /) of everything below a folder → whether it is a folder."""
+    found: dict[str, bool] = {}
+    for folder, folders, files in os.walk(root):
+        base = Path(folder).relative_to(root)
+        found.update({(base / name).as_posix(): True for name in folders})
+        found.update({(base / name).as_posix(): False for name in files})
+    return found

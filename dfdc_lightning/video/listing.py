@@ -1,0 +1,113 @@
+"""Listings of videos: DFDC's metadata.json and the plain labels.csv, checked before anything is opened."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+from dfdc_lightning.errors import UserError
+
+LABELS = ("REAL", "FAKE")
+
+
+class SourceError(UserError):
+    """A source that cannot be used, in one sentence with the file or key, the value and the remedy."""
+
+
+class Entry(NamedTuple):
+    """One line of a metadata.json or labels.csv: a path relative to that file, a label and an id or ""."""
+
+    path: str
+    label: str
+    original: str
+
+
+def read_metadata(text: str, where: str) -> list[Entry]:
+    """The entries of a DFDC metadata.json: `{"abc.mp4": {"label": "FAKE", "original": "def.mp4", …}, …}`.
+
+    Args:
+        text: The file's content.
+        where: Its name, for messages.
+
+    Raises:
+        SourceError: When it is not JSON, has another shape, or holds an unknown label or an unsafe name.
+    """
+    try:
+        table = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SourceError(f"{where} is not JSON ({error}): fetch or unpack that part again") from None
+    if not isinstance(table, Mapping):
+        raise SourceError(
+            f"{where} holds a {type(table).__name__}, expected one object with an entry a video"
+        )
+    return [_entry(name, fields, where) for name, fields in table.items()]
+
+
+def _entry(name: str, fields: Any, where: str) -> Entry:
+    if not isinstance(fields, Mapping) or "label" not in fields:
+        raise SourceError(
+            f'{where}: the entry {name!r} has no "label" (one of {", ".join(LABELS)}): it is {fields!r}'
+        )
+    original = fields.get("original") or ""
+    if not isinstance(original, str):
+        raise SourceError(
+            f"{where}: the original of {name!r} is {original!r}, expected the name of a video or null"
+        )
+    return _checked(Entry(name, fields["label"], original), where)
+
+
+def read_labels(path: Path) -> list[Entry]:
+    """The entries of a labels.csv with the columns `video,label[,original]`.
+
+    Raises:
+        SourceError: When a column is missing, or for an unknown label or an unsafe name.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns = reader.fieldnames or []
+            if not {"video", "label"} <= set(columns):
+                raise SourceError(f"{path} has the columns {list(columns)}, expected video,label[,original]")
+            lines = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SourceError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one") from None
+    entries = [
+        Entry(line["video"] or "", (line["label"] or "").strip(), line.get("original") or "")
+        for line in lines
+    ]
+    return [_checked(entry, f"{path} line {number}") for number, entry in enumerate(entries, start=2)]
+
+
+def _checked(entry: Entry, where: str) -> Entry:
+    if entry.label not in LABELS:
+        raise SourceError(
+            f"{where}: {entry.path!r} has the label {entry.label!r}, expected one of {', '.join(LABELS)}"
+        )
+    if not is_safe(entry.path):
+        raise SourceError(
+            f"{where}: {entry.path!r} is not the name of a file inside its folder: correct that entry"
+        )
+    return entry
+
+
+def is_safe(name: str) -> bool:
+    """Whether a name from a listing or archive stays inside its folder on any system."""
+    parts = re.split(r"[/\\]", name)
+    return (
+        name.isprintable()
+        and not re.match(r"[A-Za-z]:", name)
+        and all(part not in ("", ".", "..") for part in parts)
+    )
+
+
+def video_id(path: str) -> str:
+    """The id of a video from its relative path: no suffix, `__` for `/`."""
+    return "" if not path else "__".join(PurePosixPath(path).with_suffix("").parts)
+
+
+def part_number(folder: str) -> str:
+    """The number at the end of a part's name ("dfdc_train_part_07" → "7"), or ""."""
+    digits = re.search(r"(\d+)$", folder)
+    return str(int(digits[1])) if digits else ""
