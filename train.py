@@ -1,4 +1,4 @@
-"""One run: a configuration becomes objects, is trained, and the best epoch by validation AUROC is tested once."""
+"""One run: a configuration becomes objects, trains, and the best epoch by validation AUROC is tested once."""
 
 import hydra
 from omegaconf import DictConfig
@@ -8,7 +8,7 @@ from dfdc_lightning.runs import Run, command
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float:
-    """Train and test one detector, or skip what is finished; returns validation AUROC for whoever searches."""
+    """Train and test one detector, or skip a finished one; returns validation AUROC for whoever searches."""
     run = Run.claim(config)
     if not run.finished:
         with run.recording():

@@ -34,8 +34,8 @@ def _opencv_problems() -> Iterator[str]:
     installed = sorted({str(d.metadata["Name"]).lower() for d in distributions()} & set(OPENCV))
     if installed != ["opencv-python-headless"]:
         yield (
-            f"OpenCV is installed as {', '.join(installed) or 'nothing'}; two distributions share one cv2/ folder and destroy each "
-            "other: uninstall them all, then install opencv-python-headless>=4.10,<5 alone"
+            f"OpenCV is installed as {', '.join(installed) or 'nothing'}; two distributions share one folder "
+            "and destroy each other: uninstall them all, then install opencv-python-headless>=4.10,<5 alone"
         )
         return
     import cv2

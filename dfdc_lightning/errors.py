@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """One sentence naming the file or key, the value and the remedy; entry scripts print it and exit with code 2."""
+    """One sentence naming the file or key, the value and the remedy; entry scripts print it and exit 2."""

@@ -32,12 +32,14 @@ class Tally:
         now = time.monotonic()
         rate = self.done / max(now - self._started, 1e-9)
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self.done, note=f"{rate:.1f} {self.unit}/s {note}")
+            shown = f"{rate:.1f} {self.unit}/s {note}"
+            self._bar.update(self._bar.task_ids[0], completed=self.done, note=shown)
         elif now - self._last_line >= _LINE_EVERY_SECONDS:
             self._last_line = now
             total = "?" if self.total is None else self.total
             left = "" if self.total is None else f", {(self.total - self.done) / max(rate, 1e-9):.0f} s left"
-            print(f"{self.label}: {self.done}/{total} {self.unit}, {rate:.1f}/s{left} {note}".rstrip(), flush=True)
+            line = f"{self.label}: {self.done}/{total} {self.unit}, {rate:.1f}/s{left} {note}"
+            print(line.rstrip(), flush=True)
 
 
 @contextmanager

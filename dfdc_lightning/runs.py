@@ -1,4 +1,4 @@
-"""One run folder: claim it, resume it, finish it, load its detector back. The only module that knows Hydra and OmegaConf."""
+"""One run folder: claim, resume, finish, load its detector back. The only module that knows Hydra."""
 
 import csv
 import fcntl
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dfdc_lightning.clips import FaceDataModule
     from dfdc_lightning.models.detector import Detector
 
-# Where and how a run is watched or computed, never what it computes: two runs may differ here and be the same run.
+# Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
 CANNOT_CHANGE_RESULTS = (
     "overwrite",
     "study",
@@ -40,7 +40,16 @@ CANNOT_CHANGE_RESULTS = (
     "trainer.enable_model_summary",
     "trainer.default_root_dir",
 )
-PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "opencv-python-headless", "numpy", "hydra-core")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "opencv-python-headless",
+    "numpy",
+    "hydra-core",
+)
 
 
 class Run:
@@ -100,11 +109,15 @@ class Run:
         """
         path = self.folder / "result.json"
         if not path.is_file():
-            raise UserError(f"{self.folder} holds no finished run (no result.json): train it first, or name another run folder")
+            raise UserError(
+                f"{self.folder} holds no finished run (no result.json): train it first, or name another"
+            )
         try:
             result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise UserError(f"{path} is damaged ({error}): delete it and run the same command again") from None
+            raise UserError(
+                f"{path} is damaged ({error}): delete it and run the same command again"
+            ) from None
         return result
 
     @cached_property
@@ -172,7 +185,9 @@ class Run:
             scores: `val/…` and `test/…` metrics of the best checkpoint.
         """
         epochs = self.epochs()
-        best = max(epochs, key=lambda row: float(row["val/auroc"]))  # the first of equals, as the checkpoint is
+        best = max(
+            epochs, key=lambda row: float(row["val/auroc"])
+        )  # the first of equals, as the checkpoint is
         atomic.write_json(
             self.result_file,
             {
@@ -188,7 +203,8 @@ class Run:
                 "parameters": sum(p.numel() for p in detector.parameters()),
                 "trainable_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
                 "data": data.provenance(),
-                "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+                "versions": {"python": platform.python_version()}
+                | {name: version(name) for name in PACKAGES},
                 "hardware": hardware(detector),
                 "config": OmegaConf.to_container(self.config),
             },
@@ -208,7 +224,7 @@ class Run:
         return float(self.result["val"]["auroc"])
 
     def load_detector(self) -> "Detector":
-        """The detector of the best checkpoint, on the CPU and in evaluation mode; needs no pretrained weights.
+        """The detector of the best checkpoint, on the CPU, in evaluation mode; needs no pretrained weights.
 
         Raises:
             UserError: When there is no checkpoint or it does not belong to this configuration.
@@ -227,7 +243,9 @@ class Run:
         before = json.loads(self._settings_file.read_text(encoding="utf-8"))
         keys = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
         if keys:
-            differences = "; ".join(f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys)
+            differences = "; ".join(
+                f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys
+            )
             raise UserError(
                 f"{self.folder} holds a run with another configuration ({differences}): "
                 "use another study=NAME, or overwrite=true to redo it"
@@ -235,15 +253,19 @@ class Run:
 
     def _lock(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self.folder / ".lock").open("w")  # freed by the kernel when this process ends, however it ends
+        self._held = (self.folder / ".lock").open(
+            "w"
+        )  # freed by the kernel when this process ends, however it ends
         try:
             fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{self.folder} is being worked on by another process: wait for it, or use another study=NAME") from None
+            raise UserError(
+                f"{self.folder} is being worked on by another process: wait for it, or use another study=NAME"
+            ) from None
 
 
 def result_settings(config: DictConfig) -> dict[str, Any]:
-    """Everything that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}` and the cache's content."""
+    """What can change a run's results, flat: `{"optimizer.lr": 0.0003, …}` and the cache's content."""
     flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
     kept = {key: value for key, value in flat.items() if not _cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
@@ -274,7 +296,9 @@ def hardware(detector: "Detector") -> dict[str, Any]:
 
     on_gpu = detector.device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(detector.device) if on_gpu else (platform.processor() or platform.machine()),
+        "device": torch.cuda.get_device_name(detector.device)
+        if on_gpu
+        else (platform.processor() or platform.machine()),
         "cores": os.cpu_count(),
         "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(detector.device) if on_gpu else 0,
     }
