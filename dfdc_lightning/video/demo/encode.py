@@ -1,0 +1,67 @@
+"""Frames to a real H.264 file: what cameras and DFDC give, keyframes as rare as asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+
+from dfdc_lightning import atomic
+from dfdc_lightning.video.demo.scene import Frame
+
+
+class Codec(NamedTuple):
+    """How a video is encoded.
+
+    `gop` is the distance of keyframes in frames (DFDC: 250), `crf` x264's constant quality (0 lossless to 51), `preset`
+    x264's speed.
+    """
+
+    fps: Fraction
+    gop: int = 250
+    crf: int = 23
+    preset: str = "veryfast"
+
+
+class Encoder:
+    """An open mp4 file; see `encoding`."""
+
+    def __init__(self, container: av.container.OutputContainer, size: tuple[int, int], codec: Codec) -> None:
+        options = {
+            "preset": codec.preset,
+            "crf": str(codec.crf),
+            "g": str(codec.gop),
+            "keyint_min": str(min(codec.gop, 25)),
+            "sc_threshold": "0",
+            "threads": "1",  # files must not depend on the machine's number of cores
+        }
+        self._container = container
+        self._stream = container.add_stream("libx264", rate=codec.fps, options=options)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+
+    def write(self, frame: Frame) -> None:
+        """Append one RGB frame."""
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+
+    def flush(self) -> None:
+        """Write what the encoder still holds back."""
+        self._container.mux(self._stream.encode())
+
+
+@contextmanager
+def encoding(path: Path, size: tuple[int, int], codec: Codec) -> Iterator[Encoder]:
+    """Open an H.264 mp4 file that appears whole when the block ends well, and not at all otherwise.
+
+    Args:
+        path: The file to make.
+        size: Width and height in pixels, both even.
+        codec: Rate and quality.
+    """
+    with atomic.replacing(path) as temporary:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            encoder = Encoder(container, size, codec)
+            yield encoder
+            encoder.flush()
