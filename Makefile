@@ -27,7 +27,7 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 	@touch $@
 
 demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
-	$(BIN)/python -m dfdc_lightning.video.demo out=data/$(DEMO)/videos videos=$(DEMO_VIDEOS)
+	$(BIN)/python -m dfdc_lightning.video.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS)
 	$(BIN)/python prepare_faces.py --config-name demo source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces
 	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)
 	$(BIN)/python report.py study=$(DEMO)
