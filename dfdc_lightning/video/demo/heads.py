@@ -116,7 +116,7 @@ class Head:
             u, v - who.nose_length, 0.18, 0.12
         )
         _paint(image, (who.skin[0], who.skin[1] * 0.72, who.skin[2] * 0.72), flush)
-        image *= (1 - 0.22 * _bump(side - who.eye_x + 0.05, v - who.eye_y, 0.24, 0.17))[..., None]
+        image *= (1 - 0.3 * _bump(side - who.eye_x + 0.05, v - who.eye_y, 0.24, 0.17))[..., None]
         nostrils = _bump(side - 0.55 * who.nose_width, v - who.nose_length - 0.09, 0.055, 0.035)
         image *= (1 - 0.55 * nostrils - 0.16 * _bump(u, v - who.nose_length - 0.15, 0.13, 0.05))[..., None]
         beard = (
@@ -168,7 +168,7 @@ class Head:
         upper = who.eye_y + 0.045 - (who.eye_height * 1.5) * bow * opening - 0.02 * x
         lower = who.eye_y + 0.045 + 0.045 * bow - 0.02 * x
         inside = _step(np.minimum(v - upper, lower - v), self._soft) * (np.abs(x) < 1)
-        white = np.asarray((232, 226, 220), np.float32) * (shade * (0.95 - 0.25 * x**2))[..., None]
+        white = np.asarray((222, 214, 206), np.float32) * (shade * (0.9 - 0.3 * x**2))[..., None]
         _paint(image, white, inside)
         gaze = u - np.sign(u) * who.eye_x
         from_iris = np.hypot(gaze, v - who.eye_y + 0.01)
@@ -180,17 +180,13 @@ class Head:
         under = 0.3 * np.exp(-(((v - lower) / 0.02) ** 2)) * (np.abs(x) < 1)
         _paint(image, (26, 18, 16), np.maximum(np.maximum(lashes, crease), under))
         self._draw_brows(image, u, v)
-        if who.glasses:
-            ring = np.abs(np.hypot((side - who.eye_x) / 1.1, v - who.eye_y) - 0.27)
-            bridge = np.abs(v - who.eye_y + 0.05) + (side > who.eye_x - 0.25)
-            _paint(image, (40, 36, 36), 0.7 * _step(0.018 - np.minimum(ring, bridge), self._soft))
 
     def _draw_brows(self, image: Image, u: Plane, v: Plane) -> None:
         who, x = self.who, np.abs(u) - self.who.eye_x
         middle = who.brow_y + who.brow_arch * (x - 0.06) ** 2 - 0.03 * x
         thickness = who.brow_thickness * np.clip(1.1 - 1.2 * (x + 0.05), 0.4, 1)
         brows = np.exp(-(((v - middle) / thickness) ** 4)) * _step(0.27 - np.abs(x + 0.01), 0.1)
-        _paint(image, tuple(0.6 * c for c in who.hair), 0.8 * brows)
+        _paint(image, tuple(0.6 * c for c in who.hair), 0.9 * brows)
 
     def _draw_mouth(self, image: Image, u: Plane, v: Plane, shade: Plane, opening: float) -> None:
         who = self.who

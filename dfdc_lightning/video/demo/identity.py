@@ -7,15 +7,15 @@ import numpy as np
 Colour = tuple[float, float, float]
 
 # Anchors between which a colour is drawn, RGB 0-255.
-_SKIN = ((250, 214, 190), (236, 188, 158), (214, 160, 124), (178, 122, 88), (140, 92, 66), (112, 74, 54))
+_SKIN = ((250, 214, 190), (236, 188, 158), (214, 160, 124), (178, 122, 88), (148, 100, 72), (126, 84, 60))
 _HAIR = (
     (28, 22, 20),
     (58, 38, 26),
     (96, 62, 36),
     (140, 100, 56),
-    (196, 160, 100),
+    (186, 150, 92),
     (120, 52, 28),
-    (150, 148, 146),
+    (132, 130, 128),
 )
 _IRIS = ((62, 40, 24), (86, 58, 30), (70, 100, 120), (74, 104, 70), (96, 96, 90))
 _CLOTH = (
@@ -65,18 +65,19 @@ class Identity(NamedTuple):
     hair_volume: float
     hair_length: float
     beard: float
-    glasses: bool
     texture: int
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Invent a person from `rng`; equal generators invent equal people."""
         skin = _between(rng, _SKIN)
+        hair = _between(rng, _HAIR)
+        darker = min(1.0, 0.62 * sum(skin) / sum(hair))  # hair lighter than skin hides the face from Haar
         male = bool(rng.random() < 0.5)
         red = rng.uniform(0.1, 0.5) if not male else rng.uniform(0.0, 0.15)
         return cls(
             skin=skin,
-            hair=_between(rng, _HAIR),
+            hair=(hair[0] * darker, hair[1] * darker, hair[2] * darker),
             iris=_between(rng, _IRIS),
             lips=(
                 skin[0] * (0.86 - 0.02 * red) + 18 * red,
@@ -104,6 +105,5 @@ class Identity(NamedTuple):
             hair_volume=rng.uniform(0.06, 0.2),
             hair_length=rng.uniform(-0.25, 0.1) if male else rng.uniform(0.3, 1.7),
             beard=rng.uniform(0.25, 0.75) if male and rng.random() < 0.4 else 0.0,
-            glasses=bool(rng.random() < 0.12),
             texture=int(rng.integers(2**31)),
         )

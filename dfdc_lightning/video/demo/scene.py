@@ -98,9 +98,11 @@ def _room(rng: np.random.Generator, size: tuple[int, int]) -> Float32[np.ndarray
         cv2.rectangle(room, *corners, colour.tolist(), -1)
         if rng.random() < 0.5:
             cv2.rectangle(room, *corners, (colour * 0.7).tolist(), max(round(0.012 * width), 1))
-    pattern = rng.standard_normal((height // 3 + 1, width // 3 + 1)).astype(np.float32) * rng.uniform(0, 9)
+    pattern = rng.standard_normal((height // 3 + 1, width // 3 + 1)).astype(np.float32) * np.exp(
+        rng.uniform(np.log(1), np.log(14))
+    )
     room += cv2.resize(pattern, size, interpolation=cv2.INTER_LINEAR)[..., None]
-    return cv2.GaussianBlur(room, (0, 0), rng.uniform(0.001, 0.008) * width)
+    return cv2.GaussianBlur(room, (0, 0), np.exp(rng.uniform(np.log(0.0008), np.log(0.008))) * width)
 
 
 def _dress(room: Float32[np.ndarray, "h w 3"], who: Identity, pose: Pose, light_u: float) -> None:
@@ -141,7 +143,9 @@ class Scene:
         self._room = np.clip(room * self.tint, 0, 255).astype(np.uint8)
         margin = 64
         shape = (size[1] + margin, size[0] + margin)
-        self._grain = np.round(rng.standard_normal(shape) * rng.uniform(0.8, 4.0)).astype(np.int16)
+        self._grain = np.round(
+            rng.standard_normal(shape) * np.exp(rng.uniform(np.log(0.7), np.log(6.0)))
+        ).astype(np.int16)
         self._grain = cv2.merge([self._grain] * 3)
         self._offsets = rng.integers(0, margin, (997, 2))
 

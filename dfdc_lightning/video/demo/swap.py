@@ -26,8 +26,8 @@ class Swap:
     def __init__(self, rng: np.random.Generator, scene: Scene) -> None:
         self._rng = rng
         self._scene = scene
-        away = -np.sign(scene.light[0]) * rng.uniform(0.5, 0.9), rng.uniform(-0.4, 0.2), 1.0
-        donor = Identity.draw(rng)._replace(glasses=False)
+        away = -np.sign(scene.light[0]) * rng.uniform(0.35, 0.7), rng.uniform(-0.4, 0.1), 1.0
+        donor = Identity.draw(rng)
         self._donor = Head(donor, away, scene.head.unit)
         self._detail = rng.uniform(11.0, 16.0)  # pixels of detail per face unit
         self._residue = rng.choice([-1, 1]) * rng.uniform(0.02, 0.06) + rng.normal(0, 0.025, 3)
