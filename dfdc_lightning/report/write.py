@@ -1,0 +1,41 @@
+"""Write a whole report folder from a study's run folders."""
+
+from pathlib import Path
+
+from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.published import published
+from dfdc_lightning.report.study import read_study
+from dfdc_lightning.report.tables import all_tables
+
+
+def write_report(
+    root: Path,
+    studies: list[str],
+    baseline: str = "baseline",
+    n_resamples: int = 10_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[Evidence, Path]:
+    """Read the studies, measure them and write `root/<study>/report/` (`root/a+b/report/` for several).
+
+    Returns:
+        The evidence and the report's folder.
+
+    Raises:
+        UserError: When a study does not exist or none of its runs can be used.
+    """
+    order = list(dict.fromkeys(experiment for experiment, _ in published()))
+    read = [read_study(root, name, [baseline, *order]) for name in studies]
+    evidence = gather(read, baseline, n_resamples, seed, confidence)
+    if not evidence.experiments:
+        reasons = "; ".join(str(note) for note in evidence.notes[:3])
+        raise UserError(
+            f"study={','.join(studies)}: no run can be used yet ({reasons}): finish one with python train.py"
+        )
+    folder = Path(root) / evidence.name / "report"
+    for table in all_tables(evidence):
+        for ending, text in (("md", table.markdown() + "\n"), ("csv", table.csv()), ("tex", table.latex())):
+            atomic.write_text(folder / "tables" / f"{table.name}.{ending}", text)
+    return evidence, folder
