@@ -1,28 +1,51 @@
-"""File → n evenly spaced RGB frames of the whole video."""
+"""File → n evenly spaced RGB frames of the whole video, exact, without decoding what isn't needed.
 
+The packets say how many frames there are and where decoding can start afresh (see packets.py). Where that is
+certain, only what a wanted frame can depend on is decoded: from the IDR picture before it on, and without the
+frames in between that no other refers to. Elsewhere (other codecs, doubtful time stamps, interlacing …)
+everything is decoded.
+
+Rules: frame i of n is number floor(i·(N-1)/(n-1) + 1/2) of the video's N frames. Damage in anything that had
+to be decoded, and a file that ends before its own index does, make a video unreadable: a doubtful frame is
+never handed out. Cut off without an index (Matroska, MPEG-TS), a video is as long as what is left of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Int64, UInt8
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.video.packets import Packet, survey
+
+# What to decode of a packet: FFmpeg's skip_frame, or nothing.
+_ALL, _REFERRED, _NONE = "DEFAULT", "NONREF", ""
 
 
 class FrameError(UserError):
-    """A video that does not give the frames asked for: a status for the manifest and a sentence."""
+    """A video that does not give the frames asked for: one sentence.
+
+    Args:
+        status: The manifest's word for it, "unreadable" or "too_short".
+        sentence: Which file, what is wrong with it.
+    """
 
     def __init__(self, status: str, sentence: str) -> None:
-        super().__init__(sentence)
+        super().__init__(status, sentence)
         self.status = status
 
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        return type(self), (self.status, str(self))
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class Frames(NamedTuple):
-    """Frames of one video in time order, upright RGB."""
+    """Evenly spaced frames of one video in time order, upright, with the numbers of the whole video."""
 
     images: list[UInt8[np.ndarray, "h w 3"]]
     indices: Int64[np.ndarray, " n"]
@@ -34,23 +57,121 @@ class Frames(NamedTuple):
 
 
 def read_frames(path: Path, n: int = 10) -> Frames:
-    """Read n evenly spaced frames, first and last included."""
+    """Read evenly spaced frames of a video, first and last included.
+
+    Args:
+        path: Any video file that FFmpeg knows.
+        n: How many frames, at least 1.
+
+    Raises:
+        FrameError: "unreadable" when the file cannot be opened, holds no video, is cut off or damaged;
+            "too_short" when it has fewer than n frames.
+    """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise FrameError("unreadable", f"{path} holds no video stream")
-            stream = container.streams.video[0]
-            total = sum(1 for _ in container.decode(stream))
-            fps = float(stream.average_rate or 0)
-        if total < n:
-            raise FrameError("too_short", f"{path} has {total} frames, {n} are needed")
-        indices = [(2 * i * (total - 1) + n - 1) // max(2 * (n - 1), 1) for i in range(n)]
-        wanted = set(indices)
-        with av.open(str(path)) as container:
-            images = [
-                f.to_ndarray(format="rgb24") for k, f in enumerate(container.decode(video=0)) if k in wanted
-            ]
+        return _read(path, n)
     except (av.FFmpegError, OSError) as error:
-        raise FrameError("unreadable", f"{path} cannot be read as a video ({error})") from None
+        reason = error.strerror or error
+        raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
+
+
+def evenly_spaced(total: int, n: int) -> list[int]:
+    """Frame numbers from 0 to total-1, halves rounded up; all different where total ≥ n."""
+    return [(2 * i * (total - 1) + n - 1) // max(2 * (n - 1), 1) for i in range(n)]
+
+
+def _read(path: Path, n: int) -> Frames:
+    packets, selective, seconds, damage = survey(path)
+    if damage:
+        raise FrameError("unreadable", f"{path} {damage}")
+    total = sum(not packet.hidden for packet in packets)
+    images = _selected(path, packets, n) if selective and total >= n else None
+    if images is None:
+        images, total = _from_everything(path, total, n)
+    if total < n:
+        raise FrameError("too_short", f"{path} has {total} frames, {n} are needed")
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) > 1:
+        raise FrameError("unreadable", f"{path} changes its picture size on the way: {sorted(sizes)}")
     height, width = images[0].shape[:2]
-    return Frames(images, np.array(indices, np.int64), width, height, fps, total, total / fps if fps else 0.0)
+    indices = np.array(evenly_spaced(total, n), np.int64)
+    return Frames(images, indices, width, height, total / seconds if seconds else 0.0, total, seconds)
+
+
+def _selected(path: Path, packets: Sequence[Packet], n: int) -> list[np.ndarray] | None:
+    """The wanted frames by selective decoding, or None where one of them did not come out."""
+    times = sorted(packet.pts for packet in packets if packet.pts is not None)
+    wanted = [times[index] for index in evenly_spaced(len(times), n)]
+    reformatter = VideoReformatter()
+    frames = _decoded(path, _plan(packets, set(wanted)))
+    found = {frame.pts: _rgb(frame, reformatter) for frame in frames if frame.pts in wanted}
+    return [found[time] for time in wanted] if len(found) == n else None
+
+
+def _from_everything(path: Path, total: int, n: int) -> tuple[list[np.ndarray], int]:
+    """The wanted frames and how many there are; a second pass where `total` was a wrong guess."""
+    wanted = set(evenly_spaced(total, n))
+    reformatter = VideoReformatter()
+    images, count = [], 0
+    for frame in _decoded(path, repeat(_ALL)):
+        if count in wanted:
+            images.append(_rgb(frame, reformatter))
+        count += 1
+    return (images, count) if count == total or count < n else _from_everything(path, count, n)
+
+
+def _plan(packets: Sequence[Packet], wanted: set[int]) -> list[str]:
+    """What to decode of each packet so that wanted frames come out as if everything were decoded."""
+    plan = [_NONE] * len(packets)
+    needed = False
+    for place in reversed(range(len(packets))):  # a frame needs what came before it, back to an IDR picture
+        packet = packets[place]
+        needed = needed or packet.pts in wanted
+        if needed:
+            plan[place] = _ALL if packet.pts in wanted else _REFERRED
+        needed = needed and not packet.independent
+    return plan
+
+
+def _decoded(path: Path, plan: Iterable[str]) -> Iterator[Any]:
+    """The frames that come out when each packet is decoded as planned, in the order they are shown."""
+    with av.open(str(path)) as container:
+        stream = container.streams.best("video")
+        decoder = stream.codec_context
+        decoder.thread_count = (
+            1  # videos run in parallel, not frames: less work in all, and no frame comes late
+        )
+        running = False
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        for packet, skip in zip(packets, plan, strict=False):
+            if skip:
+                decoder.skip_frame = skip
+                yield from _sound(decoder.decode(packet), path)
+            elif running:
+                yield from _sound(decoder.decode(None), path)
+                decoder.flush_buffers()
+            running = bool(skip)
+        if running:
+            yield from _sound(decoder.decode(None), path)
+
+
+def _sound(frames: list[Any], path: Path) -> list[Any]:
+    for frame in frames:
+        if frame.is_corrupt:
+            raise FrameError("unreadable", f"{path} is damaged at {frame.time or 0.0:.2f} s")
+    return frames
+
+
+def _rgb(frame: Any, reformatter: VideoReformatter) -> UInt8[np.ndarray, "h w 3"]:
+    """The frame's pixels, turned upright.
+
+    The display matrix (ISO/IEC 14496-12, 8.3.2) sends x, y to a·x + c·y, b·x + d·y; any angle is taken as the
+    nearest right one.
+    """
+    image = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return image
+    a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()
+    if abs(a) + abs(d) < abs(b) + abs(c):
+        image, a, d = image.transpose(1, 0, 2), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])

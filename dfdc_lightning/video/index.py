@@ -1,17 +1,18 @@
 """Where videos come from: what a source is, and the folder source.
 
-A source says which videos there are and opens one at a time. One process lists, worker processes open (a source is a
-small object that pickles):
+A source says which videos there are and opens one at a time. One process lists, worker processes open (a
+source is a small object that pickles):
 
-    for stage in source.stages():          # folder and zip: one stage; Kaggle: one stage a part
+    for stage in source.stages():  # folder and zip: one stage; Kaggle: one stage a part
         chosen = [video for video in stage.videos if video.status == "ok" and ...]
-        with stage.held:                   # while held, the stage's files are on this disk (Kaggle downloads here)
+        with stage.held:  # while held, the stage's files are on this disk (Kaggle downloads here)
             with source.open(chosen[0]) as path:  # in any process: a local file, perhaps gone after the block
                 read_frames(path)
 
-Leaving `held` without an error says that everything needed of the stage is safe: Kaggle then deletes the part. A
-stage whose videos are all done need not be held, and costs no download once its listing is known. Problems of single
-videos are not errors but videos whose `status` is not "ok": nothing in a source is passed over in silence.
+Leaving `held` without an error says that everything needed of the stage is safe: Kaggle then deletes the
+part. A stage whose videos are all done need not be held, and costs no download once its listing is known.
+Problems of single videos are not errors but videos whose `status` is not "ok": nothing in a source is passed
+over in silence.
 """
 
 import os
@@ -27,11 +28,11 @@ from dfdc_lightning.video.listing import Entry, SourceError, part_number, read_l
 class Video(NamedTuple):
     """One video of a source, good or bad.
 
-    `name` is its id: unique in the source, without suffix, usable as a file name. `label` is "REAL", "FAKE", or ""
-    where it is not known. `original` is the id of the video it was made from, which need not be in the source, or "".
-    `part` is the number of the DFDC part as a string, or "". `path` is the video file, or the archive whose `member`
-    it is. `status` is "ok", "missing" (listed, but not there), "unlisted" (there, but without a label) or
-    "unreadable", with a sentence in `detail`.
+    `name` is its id: unique in the source, without suffix, usable as a file name. `label` is "REAL", "FAKE",
+    or "" where it is not known. `original` is the id of the video it was made from, which need not be in the
+    source, or "". `part` is the number of the DFDC part as a string, or "". `path` is the video file, or the
+    archive whose `member` it is. `status` is "ok", "missing" (listed, but not there), "unlisted" (there, but
+    without a label) or "unreadable", with a sentence in `detail`.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Source(Protocol):
         """
 
     def open(self, video: Video) -> AbstractContextManager[Path]:
-        """A local file with the video, for as long as the context lasts; in any process while the stage is held.
+        """A local file with the video while the context lasts; in any process while the stage is held.
 
         Raises:
             SourceError: When there is no such file any more or it cannot be taken out of its archive.
@@ -74,8 +75,8 @@ class FolderSource:
     """DFDC parts in a folder, or a folder of videos with one labels.csv (`video,label[,original]`).
 
     Args:
-        path: A DFDC part (a folder with metadata.json), a folder with such parts in it at any depth, or a folder
-            with a labels.csv whose `video` column holds paths relative to it.
+        path: A DFDC part (a folder with metadata.json), a folder with such parts in it at any depth, or a
+            folder with a labels.csv whose `video` column holds paths relative to it.
     """
 
     path: str | Path
