@@ -1,6 +1,11 @@
 """The face cache on disk: sole owner of the clip file's layout and of manifest.csv."""
 
 import csv
+import io
+import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,10 +17,19 @@ from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 
 REAL, FAKE = "REAL", "FAKE"
+SPLITS = ("train", "val", "test")
+
+_LOCAL_HEADER = struct.Struct(
+    "<4s5H3I2H"
+)  # of a zip member: signature, …, crc, sizes, name and extra lengths
+_HEAD_BYTES = 512  # holds the member's header and the array's
 
 
 class Row(NamedTuple):
-    """One video ever looked at, good or bad: a row of manifest.csv. Empty strings mean unknown."""
+    """One video ever looked at, good or bad: a row of manifest.csv. Empty strings mean unknown.
+
+    `split` is empty for a video that is not used: because it failed, or because no other label balances it.
+    """
 
     video: str
     label: str
@@ -73,13 +87,25 @@ class FaceCache:
             CacheError: When there is no manifest or it is not one.
         """
         if not self.manifest.is_file():
-            raise CacheError(f"{self.manifest} does not exist: make the cache first (python prepare_faces.py out={self.root})")
-        with self.manifest.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != Row._fields:
-                raise CacheError(f"{self.manifest} has the columns {reader.fieldnames}, expected {list(Row._fields)}: make it again")
-            kinds = [type(default) for default in Row("", "")]
-            return [Row(*(kind(line[name]) for kind, name in zip(kinds, Row._fields, strict=True))) for line in reader]
+            raise CacheError(
+                f"{self.manifest} does not exist: make the cache first "
+                f"(python prepare_faces.py out={self.root})"
+            )
+        try:
+            with self.manifest.open(encoding="utf-8", newline="") as file:
+                reader = csv.DictReader(file)
+                if tuple(reader.fieldnames or ()) != Row._fields:
+                    raise CacheError(
+                        f"{self.manifest} has the columns {reader.fieldnames}, expected {list(Row._fields)}: "
+                        "make the cache again"
+                    )
+                return [_row(line) for line in reader]
+        except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
+            if isinstance(error, CacheError):
+                raise
+            raise CacheError(
+                f"{self.manifest} is damaged ({error}): delete it and make the cache again"
+            ) from None
 
     def good(self, split: str) -> list[Row]:
         """The usable rows of one split ("train", "val" or "test"), sorted by video."""
@@ -90,20 +116,92 @@ class FaceCache:
         atomic.write_csv(self.manifest, Row._fields, sorted(rows))
 
     def write_clip(self, video: str, clip: FaceClip) -> None:
-        """Write one clip file, whole or not at all."""
-        with atomic.replacing(self.clip_path(video)) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **clip._asdict())
+        """Write one clip file, whole or not at all; the same clip always gives the same bytes."""
+        with (
+            atomic.replacing(self.clip_path(video)) as temporary,
+            zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members,
+        ):
+            for name, array in clip._asdict().items():
+                data = io.BytesIO()
+                np.lib.format.write_array(data, np.ascontiguousarray(array), allow_pickle=False)
+                members.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getbuffer())
 
     def read_clip(self, video: str) -> FaceClip:
-        """Read one clip file; a flipped bit raises zipfile.BadZipFile."""
-        with np.load(self.clip_path(video), allow_pickle=False) as arrays:
-            return FaceClip(*(arrays[name] for name in FaceClip._fields))
+        """Read one clip file whole.
+
+        Raises:
+            CacheError: When the file is absent or damaged; a single flipped bit is noticed.
+        """
+        path = self.clip_path(video)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return FaceClip(*(arrays[name] for name in FaceClip._fields))
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            SyntaxError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise _damaged(path, error) from None
+
+    def read_faces(self, video: str) -> UInt8[np.ndarray, "t 3 h w"]:
+        """Read only the faces of one clip, in two thirds of `read_clip`'s time; the checksum is compared too.
+
+        Raises:
+            CacheError: As `read_clip`.
+        """
+        path = self.clip_path(video)
+        try:
+            return _first_member(path, b"faces.npy")
+        except (OSError, ValueError, struct.error) as error:
+            raise _damaged(path, error) from None
 
 
 def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """Usable clips by split and label."""
-    table = {split: {REAL: 0, FAKE: 0} for split in ("train", "val", "test")}
+    table = {split: {REAL: 0, FAKE: 0} for split in SPLITS}
     for row in rows:
         if row.status == "ok" and row.split in table:
             table[row.split][row.label] += 1
     return table
+
+
+def _row(line: dict[str, str]) -> Row:
+    values = (type(default)(line[name]) for name, default in Row("", "")._asdict().items())
+    return Row._make(values)
+
+
+def _first_member(path: Path, name: bytes) -> UInt8[np.ndarray, "t 3 h w"]:
+    """The first member of an uncompressed zip, read straight into its memory and compared with its CRC."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        head = os.pread(handle, _HEAD_BYTES, 0)
+        signature, _, flags, method, _, _, crc, _, _, n_name, n_extra = _LOCAL_HEADER.unpack_from(head)
+        start = _LOCAL_HEADER.size + n_name + n_extra
+        if signature != b"PK\3\4" or flags & 8 or method or head[30 : 30 + n_name] != name:
+            raise ValueError("it does not begin with uncompressed faces")
+        header = io.BytesIO(head[start:])
+        if np.lib.format.read_magic(header) != (1, 0):
+            raise ValueError("its array header has an unknown version")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(header)
+        if fortran_order or dtype != np.uint8 or len(shape) != 4:
+            raise ValueError(f"its faces are {dtype} {shape}, expected uint8 (T, 3, S, S)")
+        array = np.empty(shape, np.uint8)
+        before = header.tell()
+        n_read = os.preadv(handle, [array.data], start + before) if array.size else 0
+        if n_read != array.nbytes:
+            raise ValueError("it ends too early")
+        if zlib.crc32(array.data, zlib.crc32(head[start : start + before])) != crc:
+            raise ValueError("bad CRC-32 of its faces")
+        return array
+    finally:
+        os.close(handle)
+
+
+def _damaged(path: Path, error: Exception) -> CacheError:
+    if isinstance(error, FileNotFoundError):
+        return CacheError(f"{path} does not exist: run prepare_faces.py again with the same settings")
+    return CacheError(f"{path} is damaged ({error}): delete it and run prepare_faces.py again")

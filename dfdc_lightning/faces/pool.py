@@ -1,0 +1,159 @@
+"""Worker processes that may hang, crash or be killed: one task each at a time, and no task is lost."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_ATTEMPTS = (
+    3  # a worker may be killed from outside; a task that takes three workers with it is at fault itself
+)
+
+
+class Loss(Enum):
+    """Why a task gave no result."""
+
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Pool(Generic[Task, Result]):
+    """Worker processes; leaving the block ends them at once.
+
+    Args:
+        work: What a worker does with one task. It is sent to the workers, so it must be picklable.
+        workers: How many processes at most; they start when there is something to do.
+        timeout: Seconds after which a worker is killed over its task.
+    """
+
+    def __init__(self, work: Callable[[Task], Result], workers: int, timeout: float) -> None:
+        self.work, self.timeout, self.n_workers = work, timeout, workers
+        # Workers come from a small clean process: they start fast and inherit neither threads nor open files.
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["dfdc_lightning.faces.prepare"])
+        self._workers: list[_Worker[Task]] = []
+
+    def __enter__(self) -> "Pool[Task, Result]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Loss]]:
+        """Work on all tasks; results come as they are ready.
+
+        Raises:
+            Exception: Whatever `work` raised.
+        """
+        waiting = deque((task, 1) for task in tasks)
+        while waiting or any(worker.busy for worker in self._workers):
+            self._give(waiting)
+            busy = {worker.connection: worker for worker in self._workers if worker.busy}
+            patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
+            ready: list[Any] = wait(list(busy), patience)
+            for worker in [busy[connection] for connection in ready]:
+                task, attempt = worker.task
+                try:
+                    outcome = worker.connection.recv()
+                except (EOFError, OSError):  # the worker is dead
+                    self._bury(worker)
+                    if attempt < _ATTEMPTS:
+                        waiting.appendleft((task, attempt + 1))
+                    else:
+                        yield task, Loss.CRASHED
+                    continue
+                worker.busy = False
+                if isinstance(outcome, Exception):
+                    raise outcome
+                yield task, outcome
+            for worker in [
+                worker for worker in self._workers if worker.busy and worker.deadline <= time.monotonic()
+            ]:
+                if not worker.connection.poll():
+                    self._bury(worker)
+                    yield worker.task[0], Loss.TIMEOUT
+
+    def _give(self, waiting: "deque[tuple[Task, int]]") -> None:
+        """Give every idle worker a task; start workers while there are more tasks than workers."""
+        while waiting:
+            worker = next((worker for worker in self._workers if not worker.busy), None)
+            if worker is None:
+                if len(self._workers) == self.n_workers:
+                    return
+                worker = _Worker(self._context, self.work)
+                self._workers.append(worker)
+            task = waiting.popleft()
+            try:
+                worker.give(task, self.timeout)
+            except OSError:  # it died idle
+                self._bury(worker)
+                waiting.appendleft(task)
+
+    def _bury(self, worker: "_Worker[Task]") -> None:
+        self._workers.remove(worker)
+        worker.end()
+
+
+class _Worker(Generic[Task]):
+    """One process and what it is busy with."""
+
+    task: tuple[Task, int]
+
+    def __init__(self, context: Any, work: Callable[[Task], object]) -> None:
+        self.connection, theirs = multiprocessing.Pipe()
+        self.busy, self.deadline = False, 0.0
+        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, task: tuple[Task, int], timeout: float) -> None:
+        self.connection.send(task[0])
+        self.task, self.busy, self.deadline = task, True, time.monotonic() + timeout
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.connection.close()
+
+
+def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], object]) -> None:
+    """A worker's life: Ctrl-C is its parent's business, and it never outlives its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            outcome = work(task)
+        except Exception as error:  # carried over to the parent, which raises it
+            outcome = error
+        connection.send(outcome)
+
+
+def _follow_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -1,0 +1,182 @@
+"""One video → face clips: every setting that changes pixels lives here; the profile is their fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import CacheError, FaceClip
+from dfdc_lightning.faces.crop import crop_boxes, crops
+from dfdc_lightning.faces.finder import FaceFinder
+from dfdc_lightning.faces.tracks import Track, follow
+from dfdc_lightning.video.frames import FrameError, Frames, read_frames
+
+REVISION = 1  # raised whenever the code gives other pixels for the same settings
+
+
+class FacePreparation:
+    """Turns a video into the faces of its persons, the same way for a cache and for a single verdict.
+
+    Args:
+        finder: Finds the faces in one image.
+        frames: How many evenly spaced frames are used.
+        size: Side of the crops in pixels.
+        margin: Share of the face's box added on each side.
+        smoothing: How widely the crop is averaged over time, in frames; 0 follows every box.
+    """
+
+    def __init__(
+        self,
+        finder: FaceFinder,
+        frames: int = 10,
+        size: int = 224,
+        margin: float = 1 / 3,
+        smoothing: float = 0.7,
+    ) -> None:
+        for name, value, least in (
+            ("frames", frames, 1),
+            ("size", size, 16),
+            ("margin", margin, 0),
+            ("smoothing", smoothing, 0),
+        ):
+            if value < least:
+                raise UserError(f"{name}={value} is too small: give {least} or more")
+        self.finder, self.frames, self.size = finder, frames, size
+        self.margin, self.smoothing = round(margin, 6), smoothing
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that changes pixels, as JSON values; `from_settings` builds the same again."""
+        kind = type(self.finder)
+        return {
+            "revision": REVISION,
+            "frames": self.frames,
+            "size": self.size,
+            "margin": self.margin,
+            "smoothing": self.smoothing,
+            "detector": {"class": f"{kind.__module__}.{kind.__qualname__}", **self.finder.settings},
+        }
+
+    @property
+    def profile(self) -> str:
+        """Short fingerprint of `settings`."""
+        return profile_of(self.settings)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], **finder_arguments: Any) -> "FacePreparation":
+        """Build the preparation that has these settings.
+
+        Args:
+            settings: What `settings` gave, for instance from `read_profile`.
+            finder_arguments: What of the finder changes no pixels: where its model lies (`model=PATH`).
+
+        Raises:
+            UserError: When this version of the code cannot give the same pixels.
+        """
+        detector = dict(settings["detector"])
+        module, _, name = detector.pop("class").rpartition(".")
+        finder = getattr(import_module(module), name)(**detector, **finder_arguments)
+        built = cls(finder, **{key: settings[key] for key in ("frames", "size", "margin", "smoothing")})
+        if built.settings != settings:
+            changed = [key for key in settings if built.settings.get(key) != settings[key]]
+            raise UserError(
+                f"the face preparation recorded there differs from this one in {', '.join(changed)} "
+                f"({[settings[key] for key in changed]} there): prepare the cache again with this version"
+            )
+        return built
+
+    def __call__(self, path: Path) -> FaceClip:
+        """The clip of the person found longest.
+
+        Args:
+            path: A video file.
+
+        Raises:
+            FrameError: When the video gives no frames ("unreadable", "too_short") or no face ("no_face").
+        """
+        frames = self.read(path)
+        return self.clip(frames, self.persons(frames, path)[0])
+
+    def people(self, path: Path) -> list[FaceClip]:
+        """The clips of every person in a video, the one found longest first. Raises as calling does."""
+        frames = self.read(path)
+        return [self.clip(frames, person) for person in self.persons(frames, path)]
+
+    def read(self, path: Path) -> Frames:
+        """The frames of a video. Raises as calling does."""
+        return read_frames(path, self.frames)
+
+    def persons(self, frames: Frames, path: Path) -> list[Track]:
+        """Every person in these frames of the video at `path`, the one found longest first.
+
+        Raises:
+            FrameError: "no_face" when there is none.
+        """
+        found = follow(frames.images, [self.finder.find(image) for image in frames.images])
+        if not found:
+            raise FrameError("no_face", f"{path} shows no face in any of {len(frames.images)} frames")
+        return found
+
+    def clip(self, frames: Frames, person: Track) -> FaceClip:
+        """Cut one person out of the frames."""
+        boxes = crop_boxes(person.boxes, self.margin, self.smoothing)
+        faces = crops(frames.images, boxes, self.size)
+        return FaceClip(faces, boxes.astype(np.float32), np.asarray(frames.indices, np.int64), person.found)
+
+
+def profile_of(settings: Mapping[str, Any]) -> str:
+    """The fingerprint of some settings."""
+    text = json.dumps(settings, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def read_profile(root: Path) -> dict[str, Any]:
+    """The settings that a cache's clips were made with.
+
+    Args:
+        root: The cache's folder.
+
+    Raises:
+        CacheError: When there is no profile.json or it is damaged.
+    """
+    path = Path(root) / "profile.json"
+    if not path.is_file():
+        raise CacheError(
+            f"{path} does not exist: {root} is no face cache, or was not made by prepare_faces.py"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = content["settings"]
+        return settings
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CacheError(f"{path} is damaged ({error!r}): make the cache again") from None
+
+
+def claim_profile(root: Path, preparation: FacePreparation) -> None:
+    """Record in an empty cache how its clips are made, or make sure that it is the same way.
+
+    Raises:
+        CacheError: When the cache was made with other settings.
+    """
+    settings = preparation.settings
+    path = Path(root) / "profile.json"
+    if not path.exists():
+        atomic.write_json(path, {"profile": preparation.profile, "settings": settings})
+    there = read_profile(root)
+    if there != settings:
+        both = sorted(there.keys() | settings.keys())
+        differences = "; ".join(
+            f"{key}: {there.get(key)} there, {settings.get(key)} here"
+            for key in both
+            if there.get(key) != settings.get(key)
+        )
+        raise CacheError(
+            f"{root} holds clips of another profile ({differences}): "
+            "use the same settings, or another out=FOLDER"
+        )

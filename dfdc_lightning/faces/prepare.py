@@ -1,0 +1,291 @@
+"""Many videos → a balanced, leak-proof face cache: parallel, sharded, resumed after any kill."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row, counts
+from dfdc_lightning.faces.journal import Journal, Shard, locked
+from dfdc_lightning.faces.pool import Loss, Pool, available_cores
+from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
+from dfdc_lightning.faces.split import Candidate, Plan, Splitter, shard_of
+from dfdc_lightning.progress import Tally, tally
+from dfdc_lightning.video.frames import FrameError
+from dfdc_lightning.video.index import Source, Stage, Video
+from dfdc_lightning.video.listing import SourceError
+
+WHOLE = Shard()
+LISTING_STATUSES = ("missing", "unlisted")  # said by the listing, so each listing says them anew
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a worker does with one video: its faces into the cache, its row back.
+
+    Args:
+        source: Opens the video.
+        preparation: Turns it into a clip.
+        root: The cache's folder.
+        profile: The preparation's profile.
+    """
+
+    source: Source
+    preparation: FacePreparation
+    root: Path
+    profile: str
+
+    def __call__(self, video: Video) -> Row:
+        """Prepare one video.
+
+        Raises:
+            OSError: When the clip cannot be written: no video's fault, so it ends the run.
+        """
+        cv2.setNumThreads(1)  # the workers are the parallelism
+        row, place = self.blank(video), ""
+        try:
+            with self.source.open(video) as path:
+                place = str(path)
+                frames = self.preparation.read(path)
+                row = row._replace(
+                    width=frames.width,
+                    height=frames.height,
+                    fps=round(frames.fps, 3),
+                    n_frames=frames.n_frames,
+                    seconds=round(frames.seconds, 3),
+                )
+                clip = self.preparation.clip(frames, self.preparation.persons(frames, path)[0])
+        except (FrameError, SourceError) as error:
+            status = error.status if isinstance(error, FrameError) else "missing"
+            return row._replace(status=status, detail=_detail(error, place, video))
+        except Exception as error:  # whatever one video does, 119,000 others go on; its row says what it was
+            return row._replace(
+                status="failed", detail=_detail(error, place, video, f"{type(error).__name__}: ")
+            )
+        FaceCache(self.root).write_clip(video.name, clip)
+        return row._replace(n_found=int(clip.found.sum()))
+
+    def blank(self, video: Video) -> Row:
+        """The row of a video nobody has looked at."""
+        return Row(
+            video.name,
+            video.label,
+            video.original,
+            detector=self.preparation.finder.name,
+            profile=self.profile,
+        )
+
+    def lost(self, video: Video, loss: Loss, timeout: float) -> Row:
+        """The row of a video that took its worker with it."""
+        said = {
+            Loss.TIMEOUT: f"it was not done after {timeout:g} seconds",
+            Loss.CRASHED: "its decoder crashed three times",
+        }
+        return self.blank(video)._replace(status=loss.value, detail=said[loss])
+
+
+def prepare(
+    source: Source,
+    preparation: FacePreparation,
+    splitter: Splitter,
+    out: Path,
+    *,
+    per_label: int | None = 1568,
+    workers: int | None = None,
+    timeout: float = 120,
+    shard: Shard = WHOLE,
+    redo: Collection[str] = (),
+) -> list[Row]:
+    """Fill a face cache from a source and print what is in it.
+
+    Args:
+        source: Where the videos are.
+        preparation: How a video becomes a clip.
+        splitter: How groups become splits.
+        out: The cache's folder.
+        per_label: Good clips wanted of each label over all splits; None takes all that can be balanced.
+        workers: Processes; None takes one a core.
+        timeout: Seconds a video may take.
+        shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
+        redo: Statuses whose videos are looked at again.
+
+    Returns:
+        The rows of the manifest, or of what is known so far in a shard of many.
+
+    Raises:
+        UserError: When nothing can go on: the source, the folder, the profile or the model.
+    """
+    cache = FaceCache(Path(out))
+    with _explained(cache.root), locked(cache.root, shard):
+        claim_profile(cache.root, preparation)
+        look = Look(source, preparation, cache.root, preparation.profile)
+        stages = [stage for stage in source.stages()]
+        journal = Journal(cache.root, shard)
+        known = _known(cache, journal, redo, look.profile)
+        outcomes = _heard(stages, known, look)
+        plan = Plan(_candidates(stages, outcomes), splitter, per_label)
+        _refuse_one_label(plan, stages)
+        if shard.n == 1:
+            _sweep(cache.root)
+        with journal.adding(), Pool(look, workers or available_cores(), timeout) as pool:
+            for video, outcome in _looked_at(stages, plan, outcomes, shard, pool):
+                row = look.lost(video, outcome, timeout) if isinstance(outcome, Loss) else outcome
+                outcomes[video.name] = row
+                journal.add(row)
+        rows = plan.rows(outcomes)
+        if shard.n == 1:
+            if not cache.manifest.is_file() or cache.rows() != rows:
+                cache.write_rows(rows)
+            journal.fold()
+    print(report(cache, plan, rows, shard))
+    if shard.n == 1 and not any(row.split for row in rows):
+        raise UserError(
+            f"no clip of {cache.root} can be used: the column detail of {cache.manifest} says why"
+        )
+    return rows
+
+
+def _known(cache: FaceCache, journal: Journal, redo: Collection[str], profile: str) -> dict[str, Row]:
+    """What earlier runs found out and need not be done again."""
+    rows = {row.video: row for row in (cache.rows() if cache.manifest.is_file() else [])}
+    rows.update({row.video: row for row in journal.rows()})
+    if others := sorted({row.profile for row in rows.values()} - {profile}):
+        raise CacheError(
+            f"{cache.manifest} has rows of profile {others[0]}, not {profile}: use another out=FOLDER"
+        )
+    folder = cache.root / "clips"
+    clips = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    return {
+        name: row
+        for name, row in rows.items()
+        if row.status not in redo and (row.status != "ok" or cache.clip_path(name).name in clips)
+    }
+
+
+def _heard(stages: Sequence[Stage], known: Mapping[str, Row], look: Look) -> dict[str, Row]:
+    """Outcomes before anything is decoded: what is known, and what the listing says of the rest."""
+    outcomes = {name: row for name, row in known.items() if row.status not in LISTING_STATUSES}
+    for video in _listed(stages):
+        if video.name in outcomes:
+            outcomes[video.name] = outcomes[video.name]._replace(label=video.label, original=video.original)
+        elif video.status != "ok":
+            outcomes[video.name] = look.blank(video)._replace(status=video.status, detail=video.detail)
+    return outcomes
+
+
+def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Candidate]:
+    """The listing, and videos of earlier runs that are not in it any more."""
+    listed = [Candidate(video.name, video.label, video.original, video.part) for video in _listed(stages)]
+    names = {video.name for video in listed}
+    return listed + [
+        Candidate(row.video, row.label, row.original) for name, row in outcomes.items() if name not in names
+    ]
+
+
+def _looked_at(
+    stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard, pool: Pool[Video, Row]
+) -> Iterator[tuple[Video, Row | Loss]]:
+    """Look at what the plan waits for, stage by stage, until it waits for nothing more."""
+
+    def pending(stage: Stage) -> list[Video]:
+        wanted = set(
+            shard_of(plan.pending({name: row.status == "ok" for name, row in outcomes.items()}), *shard)
+        )
+        return [video for video in stage.videos if video.name in wanted]
+
+    total = len(
+        list(shard_of(plan.pending({name: row.status == "ok" for name, row in outcomes.items()}), *shard))
+    )
+    with tally("faces", total, "videos") as progress:
+        seen: Counter[str] = Counter()
+        while any(pending(stage) for stage in stages):
+            for stage in stages:
+                if not pending(stage):
+                    continue
+                with stage.held:
+                    while videos := pending(stage):
+                        for video, outcome in pool.map(videos):
+                            yield video, outcome
+                            _count(progress, seen, outcomes[video.name])
+
+
+def _count(progress: Tally, seen: Counter[str], row: Row) -> None:
+    seen[row.status] += 1
+    progress.advance(note=", ".join(f"{status} {n}" for status, n in seen.most_common()))
+
+
+def _detail(error: Exception, place: str, video: Video, prefix: str = "") -> str:
+    """The sentence of an error on one line; without the folder, so that it is the same on every machine."""
+    text = str(error).replace(place, Path(video.member or video.path).name) if place else str(error)
+    return " ".join((prefix + text).split())
+
+
+def _listed(stages: Iterable[Stage]) -> Iterator[Video]:
+    return (video for stage in stages for video in stage.videos)
+
+
+def _refuse_one_label(plan: Plan, stages: Sequence[Stage]) -> None:
+    n = Counter(video.label for video in _listed(stages))
+    if not any(all(plan.queues[split, label] for label in (REAL, FAKE)) for split in SPLITS):
+        raise UserError(
+            f"the source lists {n[REAL]} REAL and {n[FAKE]} FAKE videos, which gives no split with both: "
+            "a balanced cache needs some of each"
+        )
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left half-written."""
+    for path in root.glob("**/.*.tmp"):
+        path.unlink()
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Ctrl-C, a full disk and a folder that cannot be written, each in a sentence."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(
+            f"stopped: what is done lies safe in {root}; the same command goes on from there", file=sys.stderr
+        )
+        raise SystemExit(130) from None
+    except OSError as error:
+        raise CacheError(
+            f"out={root} cannot be written ({error.strerror or error}): make room or choose another folder, "
+            "then run the same command again; nothing that was done is lost"
+        ) from None
+
+
+def report(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> str:
+    """The closing table: clips by split and label, videos by status, and where things lie."""
+    if shard.n > 1:
+        n = sum(row.status == "ok" for row in rows)
+        return (
+            f"shard {shard.number}/{shard.n} is done ({n} good clips in {cache.root} so far): "
+            "when all are, run once without shard"
+        )
+    table = counts(rows)
+    lines = [f"{'split':8}{REAL:>8}{FAKE:>8}"]
+    lines += [f"{split:8}{table[split][REAL]:8}{table[split][FAKE]:8}" for split in SPLITS]
+    lines.append(
+        "videos  "
+        + ", ".join(f"{status} {n}" for status, n in Counter(row.status for row in rows).most_common())
+    )
+    spare = sum(row.status == "ok" and not row.split for row in rows)
+    if spare:
+        lines.append(f"        {spare} good but not used: the other label has no more to balance them")
+    if plan.per_label is not None and (n := sum(table[split][REAL] for split in SPLITS)) < plan.per_label:
+        lines.append(
+            f"warning: {n} clips a label instead of per_label={plan.per_label}: the source has no more"
+        )
+    empty = [split for split in SPLITS if not table[split][REAL]]
+    if empty:
+        lines.append(f"warning: no clips in {', '.join(empty)}: too few groups for three splits")
+    lines.append(f"cache   {cache.root} (profile {rows[0].profile if rows else '-'})")
+    return "\n".join(lines)

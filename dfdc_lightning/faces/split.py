@@ -1,0 +1,263 @@
+"""Which videos are used and in which split: by hash of group and seed, whole groups, as many REAL as FAKE."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
+
+LABELS = (REAL, FAKE)
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+class Candidate(NamedTuple):
+    """What is known of a video before anybody looks at it; see `video.index.Video`."""
+
+    name: str
+    label: str
+    original: str = ""
+    part: str = ""
+
+
+class Splitter(Protocol):
+    """Gives every group a split, knowing only what the listing says."""
+
+    seed: int
+
+    @property
+    def fractions(self) -> Mapping[str, float]:
+        """How a quota is divided over the splits."""
+
+    def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """The split of each group that may be used, of name → members."""
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """Groups in the order of their hashes, each into the split that lacks it most: exact shares, none torn.
+
+    Args:
+        seed: Another seed gives another choice.
+        fractions: Share of each split.
+    """
+
+    seed: int = 0
+    fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+
+    def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """See `Splitter.assign`."""
+        totals = {label: sum(_count(members, label) for members in groups.values()) for label in LABELS}
+        kinds = [label for label in LABELS if totals[label]]
+        whole = min((totals[label] for label in kinds), default=0)
+        if whole == 0:
+            return {}
+        wanted = {split: n / whole for split, n in shares(whole, self.fractions).items()}
+        lacking = {(split, label): 0.0 for split in wanted for label in kinds}
+        chosen = {}
+        for name in sorted(groups, key=lambda name: order(self.seed, name)):
+            gains = {label: _count(groups[name], label) / totals[label] for label in kinds}
+            for (split, label), lack in lacking.items():
+                lacking[split, label] = lack + wanted[split] * gains[label]
+            # Least sum of squared lacks afterwards: only the chosen split's change.
+            best = max(
+                wanted,
+                key=lambda split: sum(
+                    gain * (2 * lacking[split, label] - gain) for label, gain in gains.items()
+                ),
+            )
+            chosen[name] = best
+            for label, gain in gains.items():
+                lacking[best, label] -= gain
+        return chosen
+
+
+@dataclass(frozen=True)
+class ByPart:
+    """DFDC's own folders: the one published comparison without a leak (parts 0–34, 35–39, 40–49).
+
+    A group with members in two splits is left out whole.
+
+    Args:
+        train: First and last part, as "0-34".
+        val: The same for validation.
+        test: The same for test.
+        seed: Another seed chooses other videos.
+    """
+
+    train: str = "0-34"
+    val: str = "35-39"
+    test: str = "40-49"
+    seed: int = 0
+
+    @property
+    def fractions(self) -> Mapping[str, float]:
+        """In proportion to the number of parts."""
+        sizes = {split: len(parts) for split, parts in self._ranges().items()}
+        return {split: size / sum(sizes.values()) for split, size in sizes.items()}
+
+    def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """See `Splitter.assign`.
+
+        Raises:
+            UserError: When a video lies in no numbered part.
+        """
+        ranges = self._ranges()
+        chosen = {}
+        for name, members in groups.items():
+            for video in members:
+                if not video.part.isdigit():
+                    raise UserError(
+                        f"split=by_part needs folders that end in a number, but {video.name} lies in none: "
+                        "use split=by_group"
+                    )
+            splits = {
+                split for video in members for split, parts in ranges.items() if int(video.part) in parts
+            }
+            inside = all(any(int(video.part) in parts for parts in ranges.values()) for video in members)
+            if len(splits) == 1 and inside:
+                chosen[name] = splits.pop()
+        return chosen
+
+    def _ranges(self) -> dict[str, range]:
+        ranges = {}
+        for split in SPLITS:
+            first, _, last = str(getattr(self, split)).partition("-")
+            if not first.isdigit() or not (last or first).isdigit():
+                raise UserError(
+                    f"split.{split}={getattr(self, split)} is not a range of parts: write it as 0-34"
+                )
+            ranges[split] = range(int(first), int(last or first) + 1)
+        seen: set[int] = set()
+        for split, parts in ranges.items():
+            if seen & set(parts):
+                raise UserError(
+                    f"split.{split}={getattr(self, split)} overlaps another split: give each part to one"
+                )
+            seen |= set(parts)
+        return ranges
+
+
+class Plan:
+    """Which videos to look at, and what the outcomes make of them.
+
+    Each split and label has a queue in the order of hashes. So many of its videos are looked at that the
+    wanted number is good: which ones follows from the videos alone, whoever looks at them in whatever order.
+
+    Args:
+        candidates: All videos with a label, in any order.
+        splitter: Gives each group its split.
+        per_label: Good clips wanted of each label over all splits; None looks at every video.
+    """
+
+    def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
+        videos = [video for video in candidates if video.label in LABELS]
+        self.group = group_of(videos)
+        members: dict[str, list[Candidate]] = {}
+        for video in videos:
+            members.setdefault(self.group[video.name], []).append(video)
+        self.split = splitter.assign(members)
+        self.queues: dict[tuple[str, str], list[str]] = {(s, label): [] for s in SPLITS for label in LABELS}
+        for video in sorted(videos, key=lambda video: order(splitter.seed, video.name)):
+            if split := self.split.get(self.group[video.name]):
+                self.queues[split, video.label].append(video.name)
+        quota = None if per_label is None else shares(per_label, splitter.fractions)
+        self.wanted = {
+            cell: len(queue) if quota is None else min(len(queue), quota.get(cell[0], 0))
+            for cell, queue in self.queues.items()
+        }
+        self.per_label = per_label
+
+    def pending(self, good: Mapping[str, bool]) -> list[str]:
+        """Videos still to be looked at, given which of those seen are good; sorted by name."""
+        waiting: list[str] = []
+        for cell, queue in self.queues.items():
+            hopeful = 0
+            for name in queue:
+                if hopeful == self.wanted[cell]:
+                    break
+                hopeful += good.get(name, True)
+                if name not in good:
+                    waiting.append(name)
+        return sorted(waiting)
+
+    def used(self, good: Mapping[str, bool]) -> dict[str, str]:
+        """The split of every video that is used: as many REAL as FAKE in each."""
+        result = {}
+        for split in SPLITS:
+            usable = [
+                [name for name in self.queues[split, label] if good.get(name, False)] for label in LABELS
+            ]
+            n = min(*(len(names) for names in usable), *(self.wanted[split, label] for label in LABELS))
+            result.update({name: split for names in usable for name in names[:n]})
+        return result
+
+    def rows(self, outcomes: Mapping[str, Row]) -> list[Row]:
+        """The manifest: every video looked at, with its group and, if it is used, its split."""
+        used = self.used({name: row.status == "ok" for name, row in outcomes.items()})
+        return [
+            row._replace(group=self.group.get(name, ""), split=used.get(name, ""))
+            for name, row in sorted(outcomes.items())
+        ]
+
+
+def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
+    """The group of each video: its connected component of `original`, called after its first source.
+
+    Sources need not be listed themselves: two fakes of one absent video are still one group.
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    made = set()
+    for video in videos:
+        first = root(video.name)
+        if video.original:
+            made.add(video.name)
+            parent[first] = root(video.original)
+    members: dict[str, list[str]] = {}
+    for name in list(parent):
+        members.setdefault(root(name), []).append(name)
+    titles = {top: min(names, key=lambda name: (name in made, name)) for top, names in members.items()}
+    return {video.name: titles[root(video.name)] for video in videos}
+
+
+def order(seed: int, name: str) -> bytes:
+    """A place in a queue that follows from the name and the seed alone."""
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest()
+
+
+def shares(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
+    """Divide n by largest remainder; where n allows, no split with a fraction stays empty.
+
+    1,568 by 80/10/10 gives 1,254, 157 and 157.
+    """
+    total = sum(fractions.values())
+    exact = {split: n * fraction / total for split, fraction in fractions.items()}
+    whole = {split: int(value + 1e-9) for split, value in exact.items()}
+    by_remainder = sorted(
+        exact, key=lambda split: (round(whole[split] - exact[split], 9), SPLITS.index(split))
+    )
+    for split in by_remainder[: n - sum(whole.values())]:
+        whole[split] += 1
+    needed = [split for split in whole if fractions[split] > 0 and whole[split] == 0]
+    if n >= sum(fraction > 0 for fraction in fractions.values()):
+        for split in needed:
+            whole[max(whole, key=lambda name: whole[name])] -= 1
+            whole[split] += 1
+    return whole
+
+
+def _count(members: Iterable[Candidate], label: str) -> int:
+    return sum(video.label == label for video in members)
+
+
+def shard_of(videos: Iterable[str], number: int, n: int) -> Iterator[str]:
+    """The videos that shard `number` of `n` looks at."""
+    return (name for name in videos if int.from_bytes(order(0, name)) % n == number)

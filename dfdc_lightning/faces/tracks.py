@@ -1,0 +1,132 @@
+"""Boxes of single images → persons followed over time: who is the same, and where they were unseen."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+# Frames lie about a second apart, so overlap says little: one's next box is near, of like size and colours.
+_REACH = 1.5  # largest step of the centre from one frame to the next, in box sides
+_GROWTH = 1.0  # largest change of size, in powers of two
+_STRANGENESS = 0.3  # largest Hellinger distance of the colours in and around two boxes of one person
+_NEARLY_AS_LONG = 0.8  # persons found in this share of the best one's frames compete by size
+
+
+class Track(NamedTuple):
+    """One person's face in every frame: the detector's box, or its neighbours' where `found` is False."""
+
+    boxes: Float32[np.ndarray, "t 4"]
+    found: Bool[np.ndarray, " t"]
+
+
+class _Person:
+    """A track in the making: when it was seen, where, and what it looked like last."""
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.boxes: list[Float32[np.ndarray, " 4"]] = []
+        self.look: Float32[np.ndarray, " k"] = np.zeros(0, np.float32)
+
+    def see(self, time: int, box: Float32[np.ndarray, " 4"], look: Float32[np.ndarray, " k"]) -> None:
+        self.times.append(time)
+        self.boxes.append(box)
+        self.look = look
+
+    def strangeness(
+        self, time: int, box: Float32[np.ndarray, " 4"], look: Float32[np.ndarray, " k"]
+    ) -> float | None:
+        """How unlike this person a face is; None where it cannot be the same."""
+        side, last = _side(box), _side(self.boxes[-1])
+        step = float(np.hypot(*(_centre(box) - _centre(self.boxes[-1])))) / np.sqrt(side * last)
+        parts = (
+            step / (_REACH * np.sqrt(time - self.times[-1])),
+            abs(np.log2(side / last)) / _GROWTH,
+            _distance(look, self.look) / _STRANGENESS,
+        )
+        return float(sum(parts)) if max(parts) <= 1 else None
+
+    def track(self, n: int) -> Track:
+        boxes = np.stack(self.boxes)
+        everywhere = [np.interp(np.arange(n), self.times, boxes[:, k]) for k in range(4)]
+        found = np.zeros(n, bool)
+        found[self.times] = True
+        return Track(np.stack(everywhere, axis=1).astype(np.float32), found)
+
+
+def follow(
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], faces: Sequence[Float32[np.ndarray, "_ 5"]]
+) -> list[Track]:
+    """Link the boxes of successive frames into persons.
+
+    Args:
+        images: Frames in time order; colours tell persons apart after a cut.
+        faces: For each frame what `FaceFinder.find` returned for it.
+
+    Returns:
+        Every person, the one found longest first; of those found nearly as long the largest. May be empty.
+    """
+    persons: list[_Person] = []
+    for time, (image, boxes) in enumerate(zip(images, faces, strict=True)):
+        seen = [(box[:4], _look(image, box[:4])) for box in boxes if _side(box) > 0]
+        pairs = [
+            (strangeness, p, f)
+            for p, person in enumerate(persons)
+            for f, (box, look) in enumerate(seen)
+            if (strangeness := person.strangeness(time, box, look)) is not None
+        ]
+        taken: dict[int, int] = {}  # face → person
+        for _, p, f in sorted(pairs):
+            if f not in taken and p not in taken.values():
+                taken[f] = p
+        for f, (box, look) in enumerate(seen):
+            if f not in taken:
+                taken[f] = len(persons)
+                persons.append(_Person())
+            persons[taken[f]].see(time, box, look)
+    return _ranked([person.track(len(images)) for person in persons])
+
+
+def _ranked(tracks: list[Track]) -> list[Track]:
+    longest = max((track.found.sum() for track in tracks), default=0)
+
+    def rank(track: Track) -> tuple[bool, float, float]:
+        n, size = float(track.found.sum()), float(np.mean([_side(box) for box in track.boxes[track.found]]))
+        return (
+            (n < _NEARLY_AS_LONG * longest, 0.0, -size)
+            if n >= _NEARLY_AS_LONG * longest
+            else (True, -n, -size)
+        )
+
+    return sorted(tracks, key=rank)
+
+
+def _look(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " k"]:
+    """Colours of a face, its hair and what is around: a movement changes them little, a cut much."""
+    (x, y), reach = _centre(box), _side(box)
+    height, width = image.shape[:2]
+    left, right = (int(np.clip(edge, 0, width)) for edge in (x - reach, x + reach + 1))
+    top, bottom = (int(np.clip(edge, 0, height)) for edge in (y - reach, y + reach + 1))
+    if left >= right or top >= bottom:
+        return np.full(48, 1 / 48, np.float32)
+    small = cv2.resize(image[top:bottom, left:right], (32, 32), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    bins = [
+        np.histogram(lab[:, c], bins=16, range=r)[0] for c, r in enumerate(((0, 256), (96, 160), (96, 160)))
+    ]
+    soft = cv2.GaussianBlur(np.stack(bins).astype(np.float32), (5, 1), 1.0)
+    return np.asarray(soft / soft.sum(), np.float32).reshape(-1)
+
+
+def _distance(a: Float32[np.ndarray, " k"], b: Float32[np.ndarray, " k"]) -> float:
+    """Hellinger distance of two distributions, 0 to 1."""
+    return float(np.sqrt(max(0.0, 1.0 - float(np.sqrt(a * b).sum()))))
+
+
+def _centre(box: Float32[np.ndarray, " k"]) -> Float32[np.ndarray, " 2"]:
+    return np.asarray((box[:2] + box[2:4]) / 2, np.float32)
+
+
+def _side(box: Float32[np.ndarray, " k"]) -> float:
+    return float(max(box[2] - box[0], box[3] - box[1]))
