@@ -52,7 +52,7 @@ class YuNet:
         model: str | Path | None = None,
         sha256: str = YUNET_SHA256,
         long_side: int = 320,
-        threshold: float = 0.6,
+        threshold: float = 0.5,
     ) -> None:
         self.model = None if model is None else Path(model)
         self.sha256, self.long_side, self.threshold = sha256, long_side, threshold
