@@ -6,8 +6,9 @@ frames in between that no other refers to. Elsewhere (other codecs, doubtful tim
 everything is decoded.
 
 Rules: frame i of n is number floor(i·(N-1)/(n-1) + 1/2) of the video's N frames. Damage in anything that had
-to be decoded, and a file that ends before its own index does, make a video unreadable: a doubtful frame is
-never handed out. Cut off without an index (Matroska, MPEG-TS), a video is as long as what is left of it.
+to be decoded, and a file that ends before its own index does, make a video unreadable: a frame that the
+decoder doubts is never handed out. Without an index (Matroska, MPEG-TS), a video that was cut off is as long
+as what is left of it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -157,7 +158,8 @@ def _decoded(path: Path, plan: Iterable[str]) -> Iterator[Any]:
 def _sound(frames: list[Any], path: Path) -> list[Any]:
     for frame in frames:
         if frame.is_corrupt:
-            raise FrameError("unreadable", f"{path} is damaged at {frame.time or 0.0:.2f} s")
+            place = "an unknown time" if frame.pts is None else f"{frame.time:.2f} s"
+            raise FrameError("unreadable", f"{path} is damaged at {place}")
     return frames
 
 

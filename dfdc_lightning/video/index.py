@@ -16,7 +16,7 @@ over in silence.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +66,7 @@ class Source(Protocol):
         """A local file with the video while the context lasts; in any process while the stage is held.
 
         Raises:
-            SourceError: When there is no such file any more or it cannot be taken out of its archive.
+            FrameError: "unreadable" when it cannot be taken out of its archive.
         """
 
 
@@ -87,7 +87,8 @@ class FolderSource:
         if not root.is_dir():
             raise SourceError(f"source.path={root} is not a folder: give the folder that holds the videos")
         if (root / "labels.csv").is_file():
-            found = _listed(root, read_labels(root / "labels.csv"), "labels.csv", "")
+            listing = root / "labels.csv"
+            found = compared(read_labels(listing), _files(root), _inside(root), str(listing), "")
         else:
             found = [video for part in _parts(root) for video in _part(part)]
         yield Stage(unique(found))
@@ -138,30 +139,43 @@ def _part(folder: Path) -> list[Video]:
         text = listing.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{listing} cannot be read ({error}): fetch or unpack that part again") from None
-    return _listed(folder, read_metadata(text, str(listing)), "metadata.json", part_number(folder.name))
+    entries = read_metadata(text, str(listing))
+    return compared(entries, _files(folder), _inside(folder), str(listing), part_number(folder.name))
 
 
-def _listed(folder: Path, entries: Iterable[Entry], listing: str, part: str) -> list[Video]:
-    """Compare a listing with the files that are there."""
-    there = _files(folder)
+def _inside(folder: Path) -> Callable[[str], tuple[str, str]]:
+    return lambda path: (str(folder / path), "")
+
+
+def compared(
+    entries: Iterable[Entry],
+    there: Mapping[str, bool],
+    locate: Callable[[str], tuple[str, str]],
+    where: str,
+    part: str,
+) -> list[Video]:
+    """Compare a listing with what is there: a video for each entry, and for each mp4 file that has none.
+
+    Args:
+        entries: The listing.
+        there: Everything beside the listing: relative path → whether it is a folder.
+        locate: Relative path → `path` and `member` of the video.
+        where: The listing's name, for messages.
+        part: Number of the DFDC part.
+    """
     videos = []
     for entry in entries:
         status, detail = "ok", ""
         if entry.path not in there:
-            status, detail = "missing", f"{listing} names it, but {folder / entry.path} does not exist"
+            status, detail = "missing", f"{where} names {entry.path}, but there is no such file"
         elif there[entry.path]:
-            status, detail = "unreadable", f"{folder / entry.path} is a folder, not a video"
+            status, detail = "unreadable", f"{entry.path} beside {where} is a folder, not a video"
         name, original = video_id(entry.path), video_id(entry.original)
-        videos.append(
-            Video(name, entry.label, original, part, str(folder / entry.path), status=status, detail=detail)
-        )
-    named = {video.path for video in videos}
-    for path in sorted(there):
-        if path.lower().endswith(".mp4") and str(folder / path) not in named:
-            detail = f"{folder / path} is there, but {listing} does not name it: add it with its label"
-            videos.append(
-                Video(video_id(path), "", "", part, str(folder / path), status="unlisted", detail=detail)
-            )
+        videos.append(Video(name, entry.label, original, part, *locate(entry.path), status, detail))
+    for path in sorted(set(there) - {entry.path for entry in entries}):
+        if path.lower().endswith(".mp4"):
+            detail = f"{path} is there, but {where} does not name it: add it with its label"
+            videos.append(Video(video_id(path), "", "", part, *locate(path), "unlisted", detail))
     return videos
 
 

@@ -1,0 +1,116 @@
+"""DFDC's part archives, read member by member: no archive is ever unpacked, only one video at a time."""
+
+import shutil
+import stat
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dfdc_lightning.video.frames import FrameError
+from dfdc_lightning.video.index import Stage, Video, compared, unique
+from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata
+
+_ENCRYPTED = 1  # general purpose bit 0, APPNOTE.TXT 4.4.4
+
+
+@dataclass(frozen=True)
+class ZipSource:
+    """DFDC part archives (`dfdc_train_part_*.zip`).
+
+    Args:
+        path: One archive, or a folder with archives in it.
+    """
+
+    path: str | Path
+
+    def stages(self) -> Iterator[Stage]:
+        """All videos at once; see `Source.stages`."""
+        root = Path(self.path)
+        archives = sorted(root.glob("*.zip")) if root.is_dir() else [root]
+        if not archives:
+            raise SourceError(
+                f"{root} holds no .zip file: give an archive or a folder of dfdc_train_part_*.zip"
+            )
+        yield Stage(unique([video for archive in archives for video in videos_in(archive)]))
+
+    @contextmanager
+    def open(self, video: Video) -> Iterator[Path]:
+        """A copy in the temporary folder, deleted afterwards; see `Source.open`."""
+        with extracted(video) as path:
+            yield path
+
+
+def videos_in(archive: Path) -> list[Video]:
+    """The videos of one archive, which holds metadata.json beside them, in a folder or not.
+
+    Raises:
+        SourceError: When it is no archive, holds no metadata.json, or a member that no DFDC archive has: one with
+            an unsafe name, a link, or something encrypted.
+    """
+    try:
+        with zipfile.ZipFile(archive) as members:
+            _check(archive, members)
+            there = {info.filename.rstrip("/"): info.is_dir() for info in members.infolist()}
+            listings = [name for name in sorted(there) if PurePosixPath(name).name == "metadata.json"]
+            if not listings:
+                raise SourceError(
+                    f"{archive} holds no metadata.json: give the archives of DFDC's training set"
+                )
+            return [
+                video
+                for name in listings
+                for video in _listed(archive, name, members.read(name).decode("utf-8"), there)
+            ]
+    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
+        raise SourceError(f"{archive} is not a whole zip file ({error}): fetch it again") from None
+    except OSError as error:
+        raise SourceError(f"{archive} cannot be opened ({error.strerror}): check source.path") from None
+
+
+@contextmanager
+def extracted(video: Video) -> Iterator[Path]:
+    """One member as a file in the temporary folder ($TMPDIR), deleted afterwards.
+
+    Raises:
+        FrameError: "unreadable" when the member is damaged or the archive is gone.
+        OSError: When the temporary folder is full or cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="dfdc-") as folder:
+        target = Path(folder) / "video.mp4"  # never the member's own name
+        with target.open("wb") as file:
+            try:
+                with zipfile.ZipFile(video.path) as members, members.open(video.member) as member:
+                    shutil.copyfileobj(member, file, 1 << 20)
+            except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
+                sentence = f"{video.member} in {video.path} is damaged: {error}"
+                raise FrameError("unreadable", sentence) from None
+        yield target
+
+
+def _check(archive: Path, members: zipfile.ZipFile) -> None:
+    for info in members.infolist():
+        name = info.orig_filename.removesuffix("/")
+        if not is_safe(name):
+            raise SourceError(
+                f"{archive} holds a member with the unsafe name {name!r}: do not use this archive"
+            )
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise SourceError(f"{archive} holds the symbolic link {name!r}: do not use this archive")
+        if info.flag_bits & _ENCRYPTED:
+            raise SourceError(f"{archive} is encrypted ({name!r}): unpack it yourself and use source=folder")
+
+
+def _listed(archive: Path, listing: str, text: str, there: dict[str, bool]) -> list[Video]:
+    prefix = listing.removesuffix("metadata.json")
+    near = {name.removeprefix(prefix): folder for name, folder in there.items() if name.startswith(prefix)}
+    where = f"{archive}:{listing}"
+    part = part_number(prefix.rstrip("/")) or part_number(archive.stem)
+    return compared(read_metadata(text, where), near, _inside(archive, prefix), where, part)
+
+
+def _inside(archive: Path, prefix: str) -> Callable[[str], tuple[str, str]]:
+    return lambda path: (str(archive), prefix + path)
