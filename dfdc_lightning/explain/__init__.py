@@ -1,0 +1,1 @@
+"""Where a detector looks: Grad-CAM maps, the pictures of them, and what they say of a whole test set."""

@@ -1,0 +1,72 @@
+"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `reading.py` for what it means)."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from pytorch_grad_cam import GradCAM
+from torch import Tensor, nn
+
+from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.explain.readout import Readout, array
+from dfdc_lightning.models.detector import Detector
+
+
+class _Frames(nn.Module):
+    """The detector as Grad-CAM wants it: a batch of images, here the frames of b clips, in; a batch of logits out."""
+
+    def __init__(self, detector: Detector, clips: int) -> None:
+        super().__init__()
+        self.readout, self.clips = Readout(detector), clips
+
+    def forward(self, frames: UInt8[Tensor, "n 3 h w"]) -> Tensor:
+        self.logits, self.frame_logits = self.readout(frames.unflatten(0, (self.clips, -1)))
+        return self.logits.flatten()
+
+
+class _SignedGradCAM(GradCAM):  # type: ignore[misc]
+    """Grad-CAM without the ReLU and without scaling each map to its own maximum, which makes any two look alike."""
+
+    def compute_cam_per_layer(
+        self, input_tensor: Tensor, targets: list[nn.Module], eigen_smooth: bool
+    ) -> list[np.ndarray]:
+        (activations,), (gradients,) = self.activations_and_grads.activations, self.activations_and_grads.gradients
+        maps = self.get_cam_image(
+            input_tensor, self.target_layers[0], targets, activations.float().numpy(), gradients.float().numpy()
+        )
+        return [maps[:, None]]
+
+    def aggregate_multi_layers(self, cam_per_target_layer: list[np.ndarray]) -> np.ndarray:
+        return cam_per_target_layer[0][:, 0]
+
+
+def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Reading:
+    """Scores of clips and one map a frame.
+
+    The target is the sum of the clips' logits; as no clip and, in a frame detector, no frame takes part in another's
+    logit, that is each frame's own logit, or the logit of the clip that a sequence detector's frame belongs to.
+
+    Args:
+        detector: On any device; it is put into evaluation mode.
+        faces: Crops as the cache holds them.
+    """
+    clips = len(faces)
+    frames = torch.from_numpy(np.ascontiguousarray(faces)).flatten(0, 1)
+    model = _Frames(detector.eval(), clips)
+    # The gradient ends at the map: nothing before it is needed, and frozen layers before it do no harm.
+    cut = detector.last_conv.register_forward_hook(lambda *call: call[2].detach().requires_grad_())
+    try:
+        # cuDNN refuses to go back through an LSTM in evaluation mode.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            cam = _SignedGradCAM(model, [detector.last_conv])
+            maps = cam(frames, [_itself] * clips * faces.shape[1])
+            cam.activations_and_grads.release()
+    finally:
+        cut.remove()
+    shape = (clips, faces.shape[1], *maps.shape[1:])
+    return Reading(array(model.logits), array(model.frame_logits), np.asarray(maps, np.float32).reshape(shape))
+
+
+def _itself(logit: Any) -> Any:
+    return logit
