@@ -4,9 +4,11 @@ import hydra
 from omegaconf import DictConfig
 
 from dfdc_lightning.runs import Run, command
+from dfdc_lightning.sweep import isolated
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
+@isolated  # a run of a sweep gets a process of its own: whatever ends it, the others go on
 def main(config: DictConfig) -> float:
     """Train and test one detector, or skip a finished one; returns validation AUROC for whoever searches."""
     run = Run.claim(config)
@@ -16,7 +18,7 @@ def main(config: DictConfig) -> float:
             trainer.fit(detector, datamodule=data, ckpt_path=run.resume_from())
             (val,) = trainer.validate(detector, datamodule=data, ckpt_path=run.best, verbose=False)
             (test,) = trainer.test(detector, datamodule=data, ckpt_path=run.best, verbose=False)
-            run.finish(data, detector, {**val, **test})
+            run.finish(trainer, data, {**val, **test})
     return run.announce()
 
 

@@ -6,21 +6,24 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FaceCache
 
 if TYPE_CHECKING:
+    import torch
     from lightning import Trainer
 
     from dfdc_lightning.clips import FaceDataModule
@@ -29,17 +32,25 @@ if TYPE_CHECKING:
 # Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
 CANNOT_CHANGE_RESULTS = (
     "overwrite",
+    "plan",
+    "print_config",
     "study",
     "name",
     "logger",
+    "callbacks.progress",
     "data.cache",  # the cache's content counts, not its place
     "data.workers",
     "trainer.accelerator",
     "trainer.devices",
+    "trainer.num_nodes",
     "trainer.enable_progress_bar",
     "trainer.enable_model_summary",
     "trainer.default_root_dir",
+    "trainer.profiler",
 )
+_IN_TITLE = ("study", "name", "seed")
+_SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would bury the remedy
+CACHE_CONTENT = "data.cache content"
 PACKAGES = (
     "torch",
     "torchvision",
@@ -81,14 +92,16 @@ class Run:
         from hydra.core.hydra_config import HydraConfig
 
         run = cls(Path(HydraConfig.get().runtime.output_dir))
-        run._lock()
+        run.lock()
         settings = result_settings(config)
         if config.overwrite:
             run.clear()
-        elif run._settings_file.is_file():
-            run._refuse_other(settings)
-        atomic.write_json(run._settings_file, settings)
-        atomic.write_text(run.folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+        else:
+            run.refuse_other(settings)
+        if not run.finished:
+            print(introduction(config, run), flush=True)
+            atomic.write_json(run._settings_file, settings)
+            atomic.write_text(run.folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         return run
 
     @property
@@ -97,8 +110,16 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether result.json, which is written last, is there."""
-        return (self.folder / "result.json").is_file()
+        """Whether result.json, which is written last, is there and whole."""
+        try:
+            return bool(self.result)
+        except UserError:
+            return False
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier start left something to go on from."""
+        return any(self.folder.glob("checkpoints/*.ckpt")) or self.metrics.is_file()
 
     @cached_property
     def result(self) -> dict[str, Any]:
@@ -107,16 +128,17 @@ class Run:
         Raises:
             UserError: When the run is not finished or the file is damaged.
         """
-        path = self.folder / "result.json"
-        if not path.is_file():
+        if not self.result_file.is_file():
             raise UserError(
-                f"{self.folder} holds no finished run (no result.json): train it first, or name another"
+                f"{self.folder} holds no finished run (no result.json): "
+                "train it first, or name another run folder"
             )
         try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+            result: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
+            float(result["test"]["auroc"]), float(result["val"]["auroc"])
+        except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path} is damaged ({error}): delete it and run the same command again"
+                f"{self.result_file} is damaged ({error!r}): delete it and run the same command again"
             ) from None
         return result
 
@@ -131,10 +153,11 @@ class Run:
         return config
 
     def clear(self) -> None:
-        """Forget everything an earlier run left in the folder."""
-        self.result_file.unlink(missing_ok=True)
-        for path in (*self.folder.glob("checkpoints/*.ckpt"), self.predictions, self.metrics, self.error):
+        """Forget all that an earlier run left here; result.json, which means finished, goes first."""
+        left = (self.predictions, self.metrics, self.error, self.folder / ".hydra" / "wandb.json")
+        for path in (self.result_file, *self.folder.glob("checkpoints/*.ckpt"), *left):
             path.unlink(missing_ok=True)
+        self.__dict__.pop("result", None)
 
     @property
     def result_file(self) -> Path:
@@ -146,14 +169,15 @@ class Run:
         from hydra.utils import instantiate
         from lightning import seed_everything
 
+        _quieten()
         seed_everything(config.seed, verbose=False)
         detector = instantiate(config.model)
         data = instantiate(config.data)
         trainer = instantiate(
             config.trainer,
             default_root_dir=str(self.folder),
-            callbacks=[instantiate(callback) for callback in config.callbacks.values()],
-            logger=[instantiate(logger) for logger in config.logger.values()],
+            callbacks=[instantiate(item) for item in (*config.callbacks.values(), *config.logger.values())],
+            logger=False,  # ours are callbacks that mirror metrics.csv
         )
         return data, detector, trainer
 
@@ -169,21 +193,21 @@ class Run:
         self.error.unlink(missing_ok=True)
         try:
             yield
+        except (KeyboardInterrupt, SystemExit):  # stopped by the user: half-done, not failed
+            raise
         except BaseException:
             atomic.write_text(self.error, traceback.format_exc())
             raise
-        finally:
-            if "wandb" in sys.modules:  # all jobs of one process would become one W&B run otherwise
-                sys.modules["wandb"].finish()
 
-    def finish(self, data: "FaceDataModule", detector: "Detector", scores: Mapping[str, float]) -> None:
+    def finish(self, trainer: "Trainer", data: "FaceDataModule", scores: Mapping[str, float]) -> None:
         """Write result.json, which means: finished.
 
         Args:
+            trainer: What trained and tested the detector.
             data: What the detector saw; gives the provenance.
-            detector: The trained detector.
             scores: `val/…` and `test/…` metrics of the best checkpoint.
         """
+        detector = cast("Detector", trainer.lightning_module)
         epochs = self.epochs()
         best = max(
             epochs, key=lambda row: float(row["val/auroc"])
@@ -205,7 +229,7 @@ class Run:
                 "data": data.provenance(),
                 "versions": {"python": platform.python_version()}
                 | {name: version(name) for name in PACKAGES},
-                "hardware": hardware(detector),
+                "hardware": hardware(trainer.strategy.root_device),
                 "config": OmegaConf.to_container(self.config),
             },
         )
@@ -216,12 +240,17 @@ class Run:
         with self.metrics.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
 
+    @property
+    def auroc(self) -> float:
+        """Validation AUROC of the finished run: what a search may choose by."""
+        return float(self.result["val"]["auroc"])
+
     def announce(self) -> float:
         """Print the run's outcome in one line and return its validation AUROC."""
         test, name = self.result["test"], f"{self.result['experiment']} seed {self.result['seed']}"
         figures = "  ".join(f"{key} {test[key]:.3f}" for key in ("auroc", "accuracy", "f1", "eer"))
         print(f"{name}: test {figures}  (best epoch {self.result['best_epoch']}, {self.folder})", flush=True)
-        return float(self.result["val"]["auroc"])
+        return self.auroc
 
     def load_detector(self) -> "Detector":
         """The detector of the best checkpoint, on the CPU, in evaluation mode; needs no pretrained weights.
@@ -239,39 +268,110 @@ class Run:
         load_weights(detector, self.best)
         return detector.eval()
 
-    def _refuse_other(self, settings: dict[str, Any]) -> None:
-        before = json.loads(self._settings_file.read_text(encoding="utf-8"))
-        keys = sorted(key for key in before.keys() | settings.keys() if before.get(key) != settings.get(key))
-        if keys:
-            differences = "; ".join(
-                f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys
-            )
-            raise UserError(
-                f"{self.folder} holds a run with another configuration ({differences}): "
-                "use another study=NAME, or overwrite=true to redo it"
-            )
+    def refuse_other(self, settings: dict[str, Any]) -> None:
+        """Make sure that what the folder holds was made with these settings.
 
-    def _lock(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self.folder / ".lock").open(
-            "w"
-        )  # freed by the kernel when this process ends, however it ends
+        Args:
+            settings: What `result_settings` says of the configuration that wants the folder.
+
+        Raises:
+            UserError: With the differing keys, when the folder holds another run or one of unknown settings.
+        """
+        remedy = "use another study=NAME, or overwrite=true to redo it"
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            before = json.loads(self._settings_file.read_text(encoding="utf-8"))
+            keys = sorted(
+                key for key in settings.keys() | before.keys() if self._differs(key, before, settings)
+            )
+        except FileNotFoundError:
+            if self.begun or self.result_file.is_file():
+                raise UserError(
+                    f"{self.folder} holds a run of unknown settings (no {self._settings_file.name}): {remedy}"
+                ) from None
+            return
+        except (ValueError, AttributeError) as error:
+            raise UserError(f"{self._settings_file} is damaged ({error}): {remedy}") from None
+        if keys:
+            differences = [f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys]
+            shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
+            more = f"; and {len(keys) - _SHOWN_DIFFERENCES} more" if len(keys) > _SHOWN_DIFFERENCES else ""
+            raise UserError(f"{self.folder} holds a run with another configuration ({shown}{more}): {remedy}")
+
+    @staticmethod
+    def _differs(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
+        if key == CACHE_CONTENT and key not in now:
+            return False  # a finished run stays finished after its cache has been moved away
+        return bool(before.get(key) != now.get(key))
+
+    def lock(self) -> None:
+        """Take the folder for this process; the kernel frees it when the process ends, however it ends.
+
+        Raises:
+            UserError: When another process has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._held = (self.folder / ".lock").open("w")
+        try:
+            fcntl.lockf(
+                self._held, fcntl.LOCK_EX | fcntl.LOCK_NB
+            )  # of a kind that forked loader workers don't hold
+        except OSError:
+            self.unlock()
             raise UserError(
                 f"{self.folder} is being worked on by another process: wait for it, or use another study=NAME"
             ) from None
 
+    def unlock(self) -> None:
+        """Give the folder back."""
+        self._held.close()
+
+
+def _quieten() -> None:
+    """Keep the framework's tips, and warnings about what this project does on purpose, out of a sweep's log."""
+    import logging
+    import warnings
+
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (r".*isinstance\(treespec, LeafSpec\)", r"Found \d+ module\(s\) in eval mode"):
+        warnings.filterwarnings("ignore", message)
+
 
 def result_settings(config: DictConfig) -> dict[str, Any]:
-    """What can change a run's results, flat: `{"optimizer.lr": 0.0003, …}` and the cache's content."""
+    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and the cache's content."""
     flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
     kept = {key: value for key, value in flat.items() if not _cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
     if manifest.is_file():
-        kept["data.cache content"] = hashlib.sha256(manifest.read_bytes()).hexdigest()[:16]
+        status = manifest.stat()
+        kept[CACHE_CONTENT] = _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
     return kept
+
+
+@cache
+def _usable_clips(cache_folder: Path, _mtime_ns: int, _size: int) -> str:
+    """A short hash of every clip that a detector may see, and of the settings its pixels were made with."""
+    usable = [row for row in FaceCache(cache_folder).rows() if row.status == "ok" and row.split]
+    seen = [(row.video, row.label, row.group, row.split, row.profile) for row in usable]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+
+
+def introduction(config: DictConfig, run: Run) -> str:
+    """What is about to run: how it differs from a plain baseline run, or all of it with print_config=true."""
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+
+    title = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
+    if config.print_config:
+        return f"{title}\n{OmegaConf.to_yaml(config, resolve=True)}"
+    baseline = dict(
+        _flatten(OmegaConf.to_container(compose(HydraConfig.get().job.config_name), resolve=True))
+    )
+    here = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
+    keys = [
+        key for key in {**baseline, **here} if baseline.get(key) != here.get(key) and key not in _IN_TITLE
+    ]
+    changes = [f"  {key}: {baseline.get(key, 'absent')} → {here.get(key, 'absent')}" for key in keys]
+    return "\n".join([title, *(changes or ["  as the baseline"])])
 
 
 def _cannot_change_results(key: str) -> bool:
@@ -290,17 +390,17 @@ def _with_prefix(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:
     return {key.removeprefix(prefix): float(value) for key, value in scores.items() if key.startswith(prefix)}
 
 
-def hardware(detector: "Detector") -> dict[str, Any]:
+def hardware(device: "torch.device") -> dict[str, Any]:
     """What the run was computed on."""
     import torch
 
-    on_gpu = detector.device.type == "cuda"
+    on_gpu = device.type == "cuda"
     return {
-        "device": torch.cuda.get_device_name(detector.device)
+        "device": torch.cuda.get_device_name(device)
         if on_gpu
         else (platform.processor() or platform.machine()),
         "cores": os.cpu_count(),
-        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(detector.device) if on_gpu else 0,
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else 0,
     }
 
 
@@ -311,11 +411,23 @@ def command(main: Callable[[], object]) -> None:
         main: The function decorated with `hydra.main`.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
+    try:
+        with one_sentence():
+            main()
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn what the user can mend into one sentence on stderr and exit code 2."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        main()
+        yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in str(error) else ""
+        print(f"error: {' '.join(f'{error}{cause}'.split())}", file=sys.stderr)
         raise SystemExit(2) from None

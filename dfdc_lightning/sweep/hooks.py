@@ -1,0 +1,130 @@
+"""Around Hydra's sweep: look at every run before the first starts, say where we are, sum up at the end."""
+
+import atexit
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.runs import Run, one_sentence, result_settings
+from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration
+from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
+
+
+class SweepHooks(Callback):
+    """Plans a sweep, announces its runs, ends it with a table. Hydra takes it along to where a job runs."""
+
+    def __init__(self) -> None:
+        self.plan: Plan | None = None
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """A single run: with plan=true show what it would do, and stop."""
+        if config.plan:
+            with one_sentence():
+                print(
+                    show_plan(
+                        Plan(
+                            Path(config.hydra.run.dir).parent.parent,
+                            (planned_run(config, config.hydra.run.dir),),
+                        )
+                    )
+                )
+            raise SystemExit(0)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Look at all run folders; stop here when there is nothing to train, or with plan=true."""
+        with one_sentence():
+            self.plan = plan = planned_sweep(config)
+        if config.plan:
+            print(show_plan(plan))
+            raise SystemExit(0)
+        if not plan.to_do:
+            self._end()
+        print(summary(plan), flush=True)
+        for run in plan.runs:
+            if run.state == State.REFUSE:
+                print(f"error: {run.reason}", file=sys.stderr, flush=True)
+        atexit.register(self._sum_up)  # also when Ctrl-C or the launcher ends the sweep
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """One line for the sweep: which run of how many, and how long the rest may take."""
+        if self.plan is None or config.hydra.mode != RunMode.MULTIRUN:
+            return
+        number = config.hydra.job.num
+        left = self.plan.seconds(self.plan.runs[number:])
+        time = "" if left is None else f", about {duration(left)} left"
+        run = self.plan.runs[number]
+        print(f"run {number + 1} of {len(self.plan.runs)}{time}: {run.title}, {run.state}", flush=True)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """The table, and exit code 1 if a run failed."""
+        atexit.unregister(self._sum_up)
+        self._end()
+
+    def _end(self) -> None:
+        failed = self._sum_up()
+        raise SystemExit(1 if failed else 0)
+
+    def _sum_up(self) -> int:
+        assert self.plan is not None
+        found = outcomes(self.plan)
+        print(show_outcomes(found), flush=True)
+        return sum(outcome.word in ("failed", "open") for outcome in found)
+
+
+def planned_sweep(config: DictConfig) -> Plan:
+    """The runs of a sweep, from its overrides, and what is left of each.
+
+    Args:
+        config: The configuration of the whole sweep.
+
+    Raises:
+        UserError: When there is something to train and no face cache to train it on.
+    """
+    hydra = config.hydra
+    arguments = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    as_typed: Any = OmegaConf.to_container(hydra.overrides, resolve=False)
+    overrides = parser.parse_overrides([*arguments, *as_typed["task"]])
+    (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
+    before = HydraConfig.instance().cfg
+    runs, caches = [], set()
+    for number, job in enumerate(jobs):
+        composed = compose(hydra.job.config_name, [*as_typed["hydra"], *job], return_hydra_config=True)
+        with open_dict(composed.hydra.job):
+            composed.hydra.job.num = composed.hydra.job.id = number
+        HydraConfig.instance().set_config(composed)
+        caches.add(composed.data.cache)
+        runs.append(planned_run(composed, f"{composed.hydra.sweep.dir}/{composed.hydra.sweep.subdir}"))
+    HydraConfig.instance().cfg = before
+    plan = Plan(Path(hydra.sweep.dir), tuple(runs))
+    if plan.to_do:
+        for folder in sorted(caches):
+            FaceCache(Path(folder)).rows()  # no cache: say so now, not in the morning
+    return plan
+
+
+def planned_run(config: DictConfig, folder: str) -> PlannedRun:
+    """What is to be done for one job."""
+    task = config.copy()
+    with open_dict(task):
+        del task["hydra"]
+    run = Run(Path(folder).absolute())
+    state, reason = State.START, ""
+    if not task.overwrite:
+        try:
+            run.refuse_other(result_settings(task))
+            state = State.SKIP if run.finished else State.RESUME if run.begun else State.START
+        except UserError as error:
+            state, reason = State.REFUSE, str(error)
+    return PlannedRun(str(task.name), task.seed, run.folder, state, task.trainer.max_epochs, reason)

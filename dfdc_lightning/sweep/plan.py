@@ -1,0 +1,90 @@
+"""What a sweep will do: which runs it consists of, what is left of each, and how long that takes."""
+
+import statistics
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from dfdc_lightning.runs import Run
+
+
+class State(StrEnum):
+    """What there is to do for a run."""
+
+    START = "start"
+    RESUME = "resume"
+    SKIP = "skip"
+    REFUSE = "refuse"
+
+
+class PlannedRun(NamedTuple):
+    """One run of a sweep, before it."""
+
+    experiment: str
+    seed: int
+    folder: Path
+    state: State
+    epochs: int
+    reason: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name and seed."""
+        return f"{self.experiment} seed {self.seed}"
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs still to be trained, by what metrics.csv says now."""
+        run = Run(self.folder)
+        if self.state in (State.SKIP, State.REFUSE) or run.finished:
+            return 0
+        done = len(run.epochs()) if self.state == State.RESUME and run.metrics.is_file() else 0
+        return max(self.epochs - done, 0)
+
+
+class Plan(NamedTuple):
+    """All runs of a sweep, in the order they are run.
+
+    Args:
+        study: Folder of the study; what is in it tells how long an epoch takes.
+        runs: The runs.
+    """
+
+    study: Path
+    runs: tuple[PlannedRun, ...]
+
+    @property
+    def to_do(self) -> list[PlannedRun]:
+        """The runs that will be started or resumed."""
+        return [run for run in self.runs if run.state in (State.START, State.RESUME)]
+
+    def seconds(self, runs: Iterable[PlannedRun]) -> float | None:
+        """Estimated training time of some of the runs, or None where no finished run tells.
+
+        An epoch takes what it took in the finished runs of the same experiment, or else of any.
+        """
+        measured = self._seconds_per_epoch()
+        if not measured:
+            return None
+        anything = statistics.median(second for seconds in measured.values() for second in seconds)
+        return sum(
+            run.epochs_left * statistics.median(measured.get(run.experiment, [anything])) for run in runs
+        )
+
+    def _seconds_per_epoch(self) -> dict[str, list[float]]:
+        measured: dict[str, list[float]] = {}
+        for path in sorted(self.study.glob("*/*/result.json")):
+            run = Run(path.parent)
+            if run.finished and run.result["epochs"]:
+                per_epoch = float(run.result["seconds"]) / int(run.result["epochs"])
+                measured.setdefault(str(run.result["experiment"]), []).append(per_epoch)
+        return measured
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `40 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
