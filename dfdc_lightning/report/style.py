@@ -1,0 +1,43 @@
+"""How figures look: phone width, colours for the colour-blind, line styles and hatches for grey print."""
+
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (2008), darkest first; line style and marker repeat the distinction without colour.
+COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+REAL_COLOUR, FAKE_COLOUR, GREY = "#56B4E9", "#D55E00", "#777777"
+
+RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "dfdc-lightning",  # the same figure gives the same bytes
+}
+WIDTH = 4.6  # inches: 9 pt stays readable when a figure fills a phone
+
+
+class Picture(NamedTuple):
+    """A figure, its file name, its title and a sentence on what is seen (caption and alternative text)."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def canvas(height: float) -> Figure:
+    """An empty figure of the common width."""
+    return Figure(figsize=(WIDTH, height))
