@@ -1,0 +1,136 @@
+"""The best and the last epoch of a run on disk, and how to get them back, damaged files included."""
+
+import math
+import pickle
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.models.detector import Detector
+
+FOLDER, BEST, LAST, PREVIOUS = "checkpoints", "best.ckpt", "last.ckpt", "previous.ckpt"
+_REMEDY = "delete it and run the same command again"
+
+
+class BestAndLast(Checkpoint):
+    """Write `last.ckpt` after each epoch (the one before becomes `previous.ckpt`) and `best.ckpt` after the best.
+
+    Of epochs with equal scores the first is the best. A run killed while it writes leaves whole files; at most
+    best.ckpt is newer than last.ckpt, and the repeated epoch writes it again.
+
+    Args:
+        monitor: The metric that says how good an epoch is; higher is better.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self.best_score, self.best_epoch = -math.inf, -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best so far, so that a resumed run knows it."""
+        return {"best_score": self.best_score, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the best so far."""
+        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the epoch that has just been validated.
+
+        Raises:
+            UserError: When the monitored metric does not exist.
+        """
+        if self.monitor not in trainer.callback_metrics:
+            known = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
+            raise UserError(f"monitor={self.monitor} is not among the metrics of an epoch: {known}")
+        score = float(trainer.callback_metrics[self.monitor])
+        best = score > self.best_score
+        if best:
+            self.best_score, self.best_epoch = score, trainer.current_epoch
+        folder = Path(trainer.default_root_dir) / FOLDER
+        with atomic.replacing(folder / LAST) as new:
+            trainer.save_checkpoint(new)
+            if best:
+                with atomic.replacing(folder / BEST) as copy:
+                    shutil.copyfile(new, copy)
+            if (folder / LAST).exists():
+                (folder / LAST).replace(folder / PREVIOUS)
+
+
+class CarefulIO(TorchCheckpointIO):
+    """Lightning's way to the disk, which never runs what a checkpoint contains and notices damage."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write straight to the path; `BestAndLast` makes it atomic."""
+        torch.save(checkpoint, path)
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read as `read` does, whatever `weights_only` says."""
+        return read(Path(path))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running anything in it.
+
+    Raises:
+        UserError: When the file is absent, truncated, changed by a bit, or no checkpoint of this project.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: the run has not finished an epoch yet")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if (damaged := archive.testzip()) is not None:  # torch itself does not compare the checksums
+                raise UserError(
+                    f"{path} is damaged (checksum of {damaged}): delete it and run the same command again"
+                )
+        checkpoint = torch.load(path, "cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError) as error:
+        raise UserError(
+            f"{path} is truncated or no checkpoint ({type(error).__name__}): {_REMEDY}"
+        ) from error
+    if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
+        raise UserError(f"{path} is no checkpoint of this project: it holds no state_dict")
+    return checkpoint
+
+
+def newest_readable(folder: Path) -> Path | None:
+    """The checkpoint to resume from: last.ckpt, or previous.ckpt where that cannot be read; None where neither exists.
+
+    Raises:
+        UserError: When there are such files but none can be read.
+    """
+    error = None
+    for path in (folder / LAST, folder / PREVIOUS):
+        if path.is_file():
+            try:
+                read(path)
+            except UserError as unreadable:
+                error = unreadable
+                print(f"warning: {unreadable}", file=sys.stderr)
+            else:
+                return path
+    if error is not None:
+        raise error
+    return None
+
+
+def load_weights(detector: Detector, path: Path) -> None:
+    """Put a checkpoint's weights into a detector.
+
+    Raises:
+        UserError: As `read`, and when it is of another network.
+    """
+    checkpoint = read(path)
+    detector.on_load_checkpoint(checkpoint)
+    detector.load_state_dict(checkpoint["state_dict"])

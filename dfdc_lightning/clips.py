@@ -1,0 +1,270 @@
+"""The face cache as batches of clips: which clips, in which order, with which randomness."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import lightning as L
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
+
+from dfdc_lightning.augment import Augment
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FAKE, SPLITS, FaceCache, Row, counts
+from dfdc_lightning.hardware import cores
+
+Item = tuple[int, int]  # (epoch, index): workers live through all epochs and must know which one it is
+
+
+class Clip(NamedTuple):
+    """A batch of b clips of t faces; FAKE = 1, REAL = 0. Faces stay uint8 until they reach the device."""
+
+    faces: UInt8[Tensor, "b t 3 h w"]
+    label: Float[Tensor, " b"]
+    video: list[str]
+
+
+class FaceClips(Dataset[Clip]):
+    """Clips of some rows of a cache.
+
+    Args:
+        cache: Where the clip files lie.
+        rows: Which videos.
+        augment: The recipe, or None to leave the faces as they are.
+        seed: With the epoch and the video's name it determines every random draw.
+    """
+
+    def __init__(
+        self, cache: FaceCache, rows: Sequence[Row], augment: Augment | None = None, seed: int = 0
+    ) -> None:
+        self.cache, self.rows, self.augment, self.seed = cache, rows, augment, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: Item) -> Clip:
+        """One clip in one epoch, as a batch of one."""
+        return self.__getitems__([item])
+
+    def __getitems__(self, items: Sequence[Item]) -> Clip:
+        """A whole batch, the form in which the loader asks.
+
+        Raises:
+            UserError: When a clip file is missing, damaged or of another shape than the rest of its batch.
+        """
+        rows = [self.rows[index] for _, index in items]
+        faces = [self._faces(row.video, epoch) for (epoch, _), row in zip(items, rows, strict=True)]
+        for row, clip in zip(rows, faces, strict=True):
+            if clip.shape != faces[0].shape:
+                raise UserError(
+                    f"{self.cache.clip_path(row.video)} holds faces of shape {clip.shape}, others "
+                    f"{faces[0].shape}: delete it and run prepare_faces.py again"
+                )
+        # Stacked in the memory layout they have (channels last when augmented): a copy, no transposition.
+        last = faces[0].strides[1] == 1
+        stacked = np.stack([clip.transpose(0, 2, 3, 1) for clip in faces] if last else faces)
+        batch = torch.from_numpy(stacked)
+        labels = torch.tensor([float(row.label == FAKE) for row in rows])
+        return Clip(batch.permute(0, 1, 4, 2, 3) if last else batch, labels, [row.video for row in rows])
+
+    def _faces(self, video: str, epoch: int) -> UInt8[np.ndarray, "t 3 h w"]:
+        faces = self.cache.read_faces(video)
+        if self.augment is None:
+            return faces
+        return self.augment(faces, np.random.default_rng([self.seed, epoch, zlib.crc32(video.encode())]))
+
+
+class EpochOrder(Sampler[Item]):
+    """Every clip once an epoch, in an order that follows from seed and epoch alone.
+
+    Args:
+        n: Number of clips.
+        seed: Seed of the order, or None to keep the order of the rows.
+    """
+
+    def __init__(self, n: int, seed: int | None = None) -> None:
+        self.n, self.seed, self.epoch = n, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Item]:
+        shuffled = self.seed is not None
+        order = (
+            np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
+            if shuffled
+            else np.arange(self.n)
+        )
+        return ((self.epoch, int(index)) for index in order)
+
+
+class Batches(BatchSampler):
+    """Full batches and what is left; a clip left alone joins the batch before it, for BatchNorm's sake.
+
+    Args:
+        sampler: The clips in their order.
+        batch_size: Clips in a full batch.
+    """
+
+    def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
+        super().__init__(sampler, batch_size, drop_last=False)  # type: ignore[arg-type]
+        full, left = divmod(len(sampler), batch_size)
+        self._sizes = [batch_size] * full + [left] * (left > 0)
+        if left == 1 and full:
+            self._sizes[-2:] = [batch_size + 1]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __iter__(self) -> Iterator[list[Item]]:  # type: ignore[override]
+        items = iter(self.sampler)
+        return ([next(items) for _ in range(size)] for size in self._sizes)
+
+
+class FaceDataModule(L.LightningDataModule):
+    """Train, validation and test clips of one cache.
+
+    Args:
+        cache: Folder of the face cache.
+        augment: The recipe of the training clips; validation and test clips are never augmented.
+        batch_size: Clips in a batch.
+        workers: Processes that load clips beside the training, or "auto": one a core where there is a GPU,
+            none where the same cores train.
+        seed: Of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        cache: str | Path,
+        augment: Augment | None = None,
+        batch_size: int = 32,
+        workers: str | int = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if workers != "auto" and not (isinstance(workers, int) and workers >= 0):
+            raise UserError(f'data.workers={workers} is neither a number of processes nor "auto"')
+        if batch_size < 1:
+            raise UserError(f"data.batch_size={batch_size} must be at least 1")
+        self.cache, self.augment = FaceCache(Path(cache)), augment
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self._rows: dict[str, list[Row]] = {}
+
+    @property
+    def rows(self) -> dict[str, list[Row]]:
+        """The usable rows of each split.
+
+        Raises:
+            UserError: When there is no cache, a split is empty or one-sided, or profiles are mixed.
+        """
+        if not self._rows:
+            usable = [row for row in self.cache.rows() if row.status == "ok" and row.split in SPLITS]
+            self._check(usable)
+            self._rows = {split: [row for row in usable if row.split == split] for split in SPLITS}
+        return self._rows
+
+    def _check(self, usable: list[Row]) -> None:
+        manifest = self.cache.manifest
+        profiles = sorted({row.profile for row in usable})
+        if len(profiles) > 1:
+            raise UserError(
+                f"{manifest} mixes clips of the profiles {', '.join(profiles)}: make the cache again with one"
+            )
+        for split, by_label in counts(usable).items():
+            for label, n in by_label.items():
+                if n == 0:
+                    raise UserError(
+                        f"{manifest} has no usable {label} clip in the split {split!r}: AUROC needs both labels "
+                        "in every split, so prepare more videos or other shares of the splits"
+                    )
+
+    @property
+    def profile(self) -> str:
+        """Short hash of the settings that made the pixels."""
+        return self.rows["train"][0].profile
+
+    @property
+    def split_hash(self) -> str:
+        """Short hash of which video with which label lies in which split."""
+        lines = sorted(f"{row.split},{row.video},{row.label}" for split in SPLITS for row in self.rows[split])
+        return sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Usable clips by split and label."""
+        return counts([row for split in SPLITS for row in self.rows[split]])
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each usable video."""
+        return {row.video: row.group for split in SPLITS for row in self.rows[split]}
+
+    def provenance(self) -> dict[str, Any]:
+        """What a result must say about its data."""
+        return {
+            "cache": str(self.cache.root),
+            "profile": self.profile,
+            "split_hash": self.split_hash,
+            "counts": self.counts,
+            "n_groups": len(set(self.groups.values())),
+        }
+
+    def setup(self, stage: str) -> None:
+        """Check the cache before anything is computed."""
+        if self.trainer is not None and self.trainer.world_size > 1:
+            raise UserError(
+                f"trainer.devices gives {self.trainer.world_size} devices to one run: one run takes one "
+                "(trainer.devices=1), several runs go side by side"
+            )
+        assert self.rows
+
+    def train_dataloader(self) -> DataLoader[Clip]:
+        """Augmented clips in a new order each epoch."""
+        return self._loader("train", self.augment, self.seed)
+
+    def val_dataloader(self) -> DataLoader[Clip]:
+        """Clips as they are, in the order of the manifest."""
+        return self._loader("val", None, None)
+
+    def test_dataloader(self) -> DataLoader[Clip]:
+        """Clips as they are, in the order of the manifest."""
+        return self._loader("test", None, None)
+
+    def _loader(self, split: str, augment: Augment | None, shuffle: int | None) -> DataLoader[Clip]:
+        clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
+        batches = Batches(EpochOrder(len(clips), shuffle), self.batch_size)
+        workers = min(self._workers(), len(batches))
+        return DataLoader(
+            clips,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            pin_memory=torch.cuda.is_available(),
+            # Forked once and kept: spawned workers would import torch again, for seconds each.
+            multiprocessing_context="fork" if workers else None,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+        )
+
+    def _workers(self) -> int:
+        if isinstance(self.workers, int):
+            return self.workers
+        return cores() if torch.cuda.is_available() else 0
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _one_thread(worker: int) -> None:
+    cv2.setNumThreads(1)

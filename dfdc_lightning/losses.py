@@ -1,0 +1,42 @@
+"""What training minimises: logits against labels, for one logit a frame or one a clip."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import sigmoid_focal_loss
+
+
+class SmoothedBCE(nn.Module):
+    """Binary cross-entropy with softened labels: FAKE counts as 1 - smoothing, REAL as smoothing.
+
+    Args:
+        smoothing: 0.005 makes the targets 0.995 and 0.005. (Keras' convention, y·(1-s) + s/2, calls that 0.01.)
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, logits: Float[Tensor, "b k"], label: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """Mean over all logits; each of a clip's k logits is compared with the clip's label."""
+        target = label * (1 - 2 * self.smoothing) + self.smoothing
+        return F.binary_cross_entropy_with_logits(logits.float(), target[:, None].expand_as(logits))
+
+
+class FocalLoss(nn.Module):
+    """Focal loss (Lin et al. 2017, eq. 5) as torchvision computes it: confident logits count little.
+
+    Args:
+        alpha: Weight of FAKE; REAL weighs 1 - alpha.
+        gamma: How strongly confident logits are played down; 0 leaves weighted cross-entropy.
+    """
+
+    def __init__(self, alpha: float, gamma: float) -> None:
+        super().__init__()
+        self.alpha, self.gamma = alpha, gamma
+
+    def forward(self, logits: Float[Tensor, "b k"], label: Float[Tensor, " b"]) -> Float[Tensor, ""]:
+        """Mean over all logits; each of a clip's k logits is compared with the clip's label."""
+        target = label[:, None].expand_as(logits)
+        loss: Tensor = sigmoid_focal_loss(logits.float(), target, self.alpha, self.gamma, reduction="mean")
+        return loss

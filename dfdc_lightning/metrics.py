@@ -1,0 +1,62 @@
+"""Numbers of one set of clips, from probabilities: AUROC, accuracy, F1 and EER of videos, AUROC of frames.
+
+All are torchmetrics' own and equal scikit-learn's. A video is called FAKE when its score is above the threshold.
+EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where several points tie, the
+one with the highest threshold.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
+from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryEER, BinaryF1Score
+
+from dfdc_lightning.errors import UserError
+
+
+class TwoLabels(MetricCollection):
+    """Metrics of probabilities and labels; refuses sets with one label, of which AUROC and EER say nothing.
+
+    Its metrics do not validate their input, because that waits for the device at every step.
+    """
+
+    def compute(self) -> dict[str, Tensor]:
+        """All numbers by name.
+
+        Raises:
+            UserError: When every label is REAL or every label is FAKE.
+        """
+        targets: Any = next(metric.target for metric in self.children() if hasattr(metric, "target"))
+        labels: Tensor = torch.cat(targets) if isinstance(targets, list) else targets
+        if labels.min() == labels.max():
+            name = "FAKE" if labels[0] else "REAL"
+            where = (self.prefix or "").rstrip("/") or "the set"
+            raise UserError(f"all {len(labels)} labels of {where} are {name}: AUROC and EER need both labels")
+        return super().compute()  # type: ignore[no-any-return]
+
+
+def video_auroc() -> BinaryAUROC:
+    """AUROC of video scores, without validation of its input, which would wait for the device at every step."""
+    return BinaryAUROC(validate_args=False)
+
+
+def video_metrics(threshold: float) -> TwoLabels:
+    """Metrics of video scores; names without addition are video-level everywhere.
+
+    Args:
+        threshold: Scores above it are called FAKE.
+    """
+    return TwoLabels(
+        {
+            "auroc": video_auroc(),
+            "accuracy": BinaryAccuracy(threshold, validate_args=False),
+            "f1": BinaryF1Score(threshold, validate_args=False),
+            "eer": BinaryEER(validate_args=False),
+        }
+    )
+
+
+def frame_metrics() -> TwoLabels:
+    """Metrics of single frames' probabilities, each against the label of its video."""
+    return TwoLabels({"frame_auroc": BinaryAUROC(validate_args=False)})

@@ -1,0 +1,193 @@
+"""Training and evaluation shared by every detector; a subclass only says how faces become logits.
+
+The one rule for scores: a clip's score is the mean of the sigmoid over its k logits, and a clip whose score is
+above the threshold is called FAKE. It holds in training, validation, test, report and prediction.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from dfdc_lightning.clips import Clip
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
+from dfdc_lightning.models.layers import layers, open_last, still_the_frozen
+
+
+def probabilities(logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+    """Sigmoid in single precision; half precision would make large logits all 1."""
+    return torch.sigmoid(logits.float())
+
+
+def scores(logits: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
+    """Scores of clips: mean over k of the sigmoid."""
+    return probabilities(logits).mean(1)
+
+
+class Detector(L.LightningModule):
+    """A backbone, partly frozen, and what training needs; `forward` is the subclass's.
+
+    Args:
+        backbone: A timm network without classifier: images (n, 3, h, w) → features (n, f).
+        loss: Logits (b k) and labels (b) → a number.
+        optimizer: Parameters → optimiser.
+        scheduler: Optimiser → schedule, stepped once an epoch.
+        trainable_layers: How many of the backbone's last layers ever train; None means all.
+        threshold: Clips with scores above it are called FAKE.
+        mean: What is subtracted from each channel, in units of full intensity; None takes the backbone's own.
+        std: What each channel is then divided by; None takes the backbone's own.
+        compile: Whether to compile the backbone before training (worth its minutes on a GPU only).
+    """
+
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        trainable_layers: int | None,
+        threshold: float,
+        mean: Sequence[float] | None,
+        std: Sequence[float] | None,
+        compile: bool = False,  # noqa: A002
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
+        self.threshold, self.compile_backbone = threshold, compile
+        for name, values in (("mean", mean), ("std", std)):
+            configuration: Any = backbone.pretrained_cfg
+            per_channel = torch.tensor(list(values or configuration[name]))
+            self.register_buffer(f"_{name}", 255 * per_channel.view(1, 3, 1, 1), persistent=False)
+
+        self.layers = layers(backbone)
+        self.trainable_layers = len(self.layers) if trainable_layers is None else trainable_layers
+        if not 0 <= self.trainable_layers <= len(self.layers):
+            raise UserError(
+                f"model.trainable_layers={trainable_layers}: the backbone has {len(self.layers)} (null: all)"
+            )
+        self.open_layers(self.trainable_layers)
+
+        self.train_auroc = video_auroc()
+        self.val_metrics, self.test_metrics = (
+            video_metrics(threshold).clone(f"{split}/") for split in ("val", "test")
+        )
+        self.val_frame_metrics, self.test_frame_metrics = (
+            frame_metrics().clone(f"{split}/") for split in ("val", "test")
+        )
+
+    def forward(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b k"]:
+        """Logits: one a frame (k = t) or one a clip (k = 1)."""
+        raise NotImplementedError
+
+    def frame_logits(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t"]:
+        """One logit a frame: what each frame says by itself or adds to the clip's logit."""
+        raise NotImplementedError
+
+    def features(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t f"]:
+        """Normalise the faces and send each through the backbone."""
+        images = faces.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features: Tensor = self.backbone((images - self._mean) / self._std)
+        return features.view(*faces.shape[:2], -1)
+
+    @property
+    def last_conv(self) -> nn.Module:
+        """The convolution whose output is the last map of places, for Grad-CAM."""
+        return [layer.module for layer in self.layers if isinstance(layer.module, nn.Conv2d)][-1]
+
+    def open_layers(self, n: int) -> None:
+        """Let the last n layers of the backbone train and put the others into inference mode."""
+        self.n_open = n
+        open_last(self.layers, n)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Detector":
+        """Switch between training and inference mode; frozen layers stay in inference mode."""
+        super().train(mode)
+        still_the_frozen(self.backbone)
+        return self
+
+    def setup(self, stage: str) -> None:
+        """Compile where asked to."""
+        if stage == "fit" and self.compile_backbone:
+            self.backbone.compile()
+
+    def configure_optimizers(self) -> Any:
+        """Give the optimiser every parameter that will ever train, so that opening layers changes nothing in it."""
+        frozen = {
+            parameter
+            for layer in self.layers[: len(self.layers) - self.trainable_layers]
+            for parameter in layer.module.parameters()
+        }
+        optimizer = self.optimizer([parameter for parameter in self.parameters() if parameter not in frozen])
+        return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+
+    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        loss, logits = self._step(batch, "train")
+        self.train_auroc.update(scores(logits.detach()), batch.label.long())
+        self.log("train/auroc", self.train_auroc, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Logits of one batch."""
+        return self._evaluate(batch, "val")
+
+    def test_step(self, batch: Clip, batch_idx: int) -> Tensor:
+        """Logits of one batch."""
+        return self._evaluate(batch, "test")
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's metrics and start anew."""
+        self._log_metrics("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics."""
+        self._log_metrics("test")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another network, naming the difference.
+
+        Raises:
+            UserError: When names or shapes differ.
+        """
+        own, other = self.state_dict(), checkpoint["state_dict"]
+        wrong = sorted(own.keys() ^ other.keys()) or [
+            key for key in own if own[key].shape != other[key].shape
+        ]
+        if wrong:
+            raise UserError(
+                f"the checkpoint is of another network than the configuration's: {len(wrong)} entries differ, "
+                f"{wrong[0]} first; give the model it was trained with"
+            )
+
+    def _step(self, batch: Clip, split: str) -> tuple[Tensor, Float[Tensor, "b k"]]:
+        logits = self(batch.faces)
+        loss: Tensor = self.loss(logits, batch.label)
+        self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.label))
+        return loss, logits
+
+    def _evaluate(self, batch: Clip, split: str) -> Float[Tensor, "b k"]:
+        _, logits = self._step(batch, split)
+        label = batch.label.long()
+        getattr(self, f"{split}_metrics").update(scores(logits), label)
+        if logits.shape[1] > 1:
+            getattr(self, f"{split}_frame_metrics").update(
+                probabilities(logits), label[:, None].expand_as(logits)
+            )
+        return logits
+
+    def _log_metrics(self, split: str) -> None:
+        for metrics in (getattr(self, f"{split}_metrics"), getattr(self, f"{split}_frame_metrics")):
+            if any(metric.update_called for metric in metrics.children()):
+                self.log_dict(metrics.compute())
+                metrics.reset()
