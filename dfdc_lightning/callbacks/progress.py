@@ -42,11 +42,9 @@ class RunProgress(L.Callback):
                 TimeRemainingColumn(),
             )
             self._bar = self._open.enter_context(Progress(*columns, console=Console(), transient=True))
-            batches = int(trainer.num_training_batches)
+            batches, done = int(trainer.num_training_batches), trainer.current_epoch
             self._bar.add_task(
-                "training",
-                total=batches * int(trainer.max_epochs or 1),
-                completed=batches * trainer.current_epoch,
+                "training", total=batches * int(trainer.max_epochs or 1), completed=batches * done
             )
 
     def on_train_batch_end(
