@@ -1,5 +1,7 @@
 """Videos become a face cache: `python prepare_faces.py source=folder source.path=DIR out=CACHE`."""
 
+import re
+import sys
 from pathlib import Path
 
 import hydra
@@ -20,7 +22,6 @@ def main(config: DictConfig) -> None:
 
     if config.check is not None:
         raise SystemExit(check(Path(config.check)))
-    redo = config.redo.split(",") if isinstance(config.redo, str) else config.redo
     prepare(
         instantiate(config.source),
         FacePreparation(
@@ -32,9 +33,12 @@ def main(config: DictConfig) -> None:
         workers=None if config.workers == "auto" else config.workers,
         timeout=config.timeout,
         shard=Shard.parse(config.shard, config.shards),
-        redo=redo,
+        redo=config.redo,
+        few_parts=config.few_parts,
     )
 
 
 if __name__ == "__main__":
+    # Hydra would take a comma for a sweep; several statuses are one list.
+    sys.argv = [re.sub(r"^redo=([\w,]+)$", r"redo=[\1]", argument) for argument in sys.argv]
     command(main)

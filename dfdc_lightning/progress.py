@@ -26,6 +26,12 @@ class Tally:
         self._started = self._last_line = time.monotonic()
         self._bar: Progress | None = None
 
+    def expect(self, n: int) -> None:
+        """Make the total what is done and `n` more."""
+        self.total = self.done + n
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=self.total)
+
     def advance(self, n: int = 1, note: str = "") -> None:
         """Count `n` more items; `note` is shown behind the rate (counts by status, say)."""
         self.done += n

@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_ATTEMPTS = (
-    3  # a worker may be killed from outside; a task that takes three workers with it is at fault itself
-)
+# A worker may be killed from outside; a task that takes three workers with it is at fault itself.
+_ATTEMPTS = 3
+_READY = "ready"  # a worker's first word
 
 
 class Loss(Enum):
@@ -47,6 +47,7 @@ class Pool(Generic[Task, Result]):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["dfdc_lightning.faces.prepare"])
         self._workers: list[_Worker[Task]] = []
+        self._stillborn = 0
 
     def __enter__(self) -> "Pool[Task, Result]":
         return self
@@ -63,6 +64,7 @@ class Pool(Generic[Task, Result]):
 
         Raises:
             Exception: Whatever `work` raised.
+            RuntimeError: When workers die before they begin.
         """
         waiting = deque((task, 1) for task in tasks)
         while waiting or any(worker.busy for worker in self._workers):
@@ -76,10 +78,16 @@ class Pool(Generic[Task, Result]):
                     outcome = worker.connection.recv()
                 except (EOFError, OSError):  # the worker is dead
                     self._bury(worker)
+                    self._stillborn += not worker.begun
+                    if self._stillborn == _ATTEMPTS:
+                        raise RuntimeError("worker processes die before they begin") from None
                     if attempt < _ATTEMPTS:
                         waiting.appendleft((task, attempt + 1))
                     else:
                         yield task, Loss.CRASHED
+                    continue
+                if not worker.begun:
+                    worker.begun = True
                     continue
                 worker.busy = False
                 if isinstance(outcome, Exception):
@@ -120,7 +128,7 @@ class _Worker(Generic[Task]):
 
     def __init__(self, context: Any, work: Callable[[Task], object]) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        self.busy, self.deadline = False, 0.0
+        self.begun, self.busy, self.deadline = False, False, 0.0
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         self.process.start()
         theirs.close()
@@ -140,6 +148,7 @@ def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], object]) ->
     """A worker's life: Ctrl-C is its parent's business, and it never outlives its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
+    connection.send(_READY)
     while True:
         try:
             task = connection.recv()

@@ -108,6 +108,14 @@ class FacePreparation:
         frames = self.read(path)
         return [self.clip(frames, person) for person in self.persons(frames, path)]
 
+    def ready(self) -> None:
+        """Make sure that the finder works, before there are many of it.
+
+        Raises:
+            UserError: When its model is missing.
+        """
+        self.finder.find(np.zeros((64, 64, 3), np.uint8))
+
     def read(self, path: Path) -> Frames:
         """The frames of a video. Raises as calling does."""
         return read_frames(path, self.frames)
@@ -159,14 +167,14 @@ def read_profile(root: Path) -> dict[str, Any]:
 
 
 def claim_profile(root: Path, preparation: FacePreparation) -> None:
-    """Record in an empty cache how its clips are made, or make sure that it is the same way.
+    """Record in a cache without clips how they are going to be made, or make sure that it is the same way.
 
     Raises:
         CacheError: When the cache was made with other settings.
     """
     settings = preparation.settings
     path = Path(root) / "profile.json"
-    if not path.exists():
+    if not path.exists() or not (Path(root) / "clips").exists():
         atomic.write_json(path, {"profile": preparation.profile, "settings": settings})
     there = read_profile(root)
     if there != settings:

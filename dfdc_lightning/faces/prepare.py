@@ -16,12 +16,13 @@ from dfdc_lightning.faces.journal import Journal, Shard, locked
 from dfdc_lightning.faces.pool import Loss, Pool, available_cores
 from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
 from dfdc_lightning.faces.split import Candidate, Plan, Splitter, shard_of
-from dfdc_lightning.progress import Tally, tally
+from dfdc_lightning.progress import tally
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Source, Stage, Video
 from dfdc_lightning.video.listing import SourceError
 
 WHOLE = Shard()
+REDOABLE = ("unreadable", "too_short", "no_face", "timeout", "crashed", "failed")
 LISTING_STATUSES = ("missing", "unlisted")  # said by the listing, so each listing says them anew
 
 
@@ -64,6 +65,8 @@ class Look:
         except (FrameError, SourceError) as error:
             status = error.status if isinstance(error, FrameError) else "missing"
             return row._replace(status=status, detail=_detail(error, place, video))
+        except UserError:  # not the video's fault: the detector's model, say
+            raise
         except Exception as error:  # whatever one video does, 119,000 others go on; its row says what it was
             return row._replace(
                 status="failed", detail=_detail(error, place, video, f"{type(error).__name__}: ")
@@ -101,6 +104,7 @@ def prepare(
     timeout: float = 120,
     shard: Shard = WHOLE,
     redo: Collection[str] = (),
+    few_parts: bool = False,
 ) -> list[Row]:
     """Fill a face cache from a source and print what is in it.
 
@@ -109,11 +113,12 @@ def prepare(
         preparation: How a video becomes a clip.
         splitter: How groups become splits.
         out: The cache's folder.
-        per_label: Good clips wanted of each label over all splits; None takes all that can be balanced.
+        per_label: Good clips wanted of each label over all splits; None looks at every video.
         workers: Processes; None takes one a core.
         timeout: Seconds a video may take.
         shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
         redo: Statuses whose videos are looked at again.
+        few_parts: Fill the quota from as few parts as possible, instead of evenly from all.
 
     Returns:
         The rows of the manifest, or of what is known so far in a shard of many.
@@ -121,18 +126,21 @@ def prepare(
     Raises:
         UserError: When nothing can go on: the source, the folder, the profile or the model.
     """
+    _refuse_settings(per_label, workers, timeout, redo)
     cache = FaceCache(Path(out))
+    stages = list(source.stages())
     with _explained(cache.root), locked(cache.root, shard):
         claim_profile(cache.root, preparation)
         look = Look(source, preparation, cache.root, preparation.profile)
-        stages = [stage for stage in source.stages()]
         journal = Journal(cache.root, shard)
         known = _known(cache, journal, redo, look.profile)
         outcomes = _heard(stages, known, look)
-        plan = Plan(_candidates(stages, outcomes), splitter, per_label)
+        plan = Plan(_candidates(stages, outcomes), splitter, per_label, few_parts)
         _refuse_one_label(plan, stages)
         if shard.n == 1:
             _sweep(cache.root)
+        if _left(stages, plan, outcomes, shard):
+            preparation.ready()
         with journal.adding(), Pool(look, workers or available_cores(), timeout) as pool:
             for video, outcome in _looked_at(stages, plan, outcomes, shard, pool):
                 row = look.lost(video, outcome, timeout) if isinstance(outcome, Loss) else outcome
@@ -191,33 +199,40 @@ def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Ca
 def _looked_at(
     stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard, pool: Pool[Video, Row]
 ) -> Iterator[tuple[Video, Row | Loss]]:
-    """Look at what the plan waits for, stage by stage, until it waits for nothing more."""
-
-    def pending(stage: Stage) -> list[Video]:
-        wanted = set(
-            shard_of(plan.pending({name: row.status == "ok" for name, row in outcomes.items()}), *shard)
-        )
-        return [video for video in stage.videos if video.name in wanted]
-
-    total = len(
-        list(shard_of(plan.pending({name: row.status == "ok" for name, row in outcomes.items()}), *shard))
-    )
-    with tally("faces", total, "videos") as progress:
+    """Look at what the plan waits for, until it waits for nothing more; the caller adds to the outcomes."""
+    with tally("faces", 0, "videos") as progress:
         seen: Counter[str] = Counter()
-        while any(pending(stage) for stage in stages):
-            for stage in stages:
-                if not pending(stage):
-                    continue
-                with stage.held:
-                    while videos := pending(stage):
-                        for video, outcome in pool.map(videos):
-                            yield video, outcome
-                            _count(progress, seen, outcomes[video.name])
+        while left := _left(stages, plan, outcomes, shard):
+            number = next(iter(left))
+            with stages[number].held:
+                while videos := left.get(number):
+                    progress.expect(sum(len(others) for others in left.values()))
+                    for video, outcome in pool.map(videos):
+                        yield video, outcome
+                        seen[outcomes[video.name].status] += 1
+                        progress.advance(note=_tallied(seen))
+                    left = _left(stages, plan, outcomes, shard)
 
 
-def _count(progress: Tally, seen: Counter[str], row: Row) -> None:
-    seen[row.status] += 1
-    progress.advance(note=", ".join(f"{status} {n}" for status, n in seen.most_common()))
+def _left(
+    stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard
+) -> dict[int, list[Video]]:
+    """Videos still to be looked at, by number of their stage.
+
+    The stage with the queues' furthest videos comes last: there the failures of all others are replaced.
+    """
+    pending = plan.pending({name: row.status == "ok" for name, row in outcomes.items()})
+    places = {name: place for name, place in pending.items() if shard_of(name, shard.n) == shard.number}
+    left = {
+        number: videos
+        for number, stage in enumerate(stages)
+        if (videos := [video for video in stage.videos if video.name in places])
+    }
+    return dict(sorted(left.items(), key=lambda item: max(places[video.name] for video in item[1])))
+
+
+def _tallied(n: Counter[str]) -> str:
+    return ", ".join(f"{status} {count}" for status, count in n.most_common())
 
 
 def _detail(error: Exception, place: str, video: Video, prefix: str = "") -> str:
@@ -228,6 +243,18 @@ def _detail(error: Exception, place: str, video: Video, prefix: str = "") -> str
 
 def _listed(stages: Iterable[Stage]) -> Iterator[Video]:
     return (video for stage in stages for video in stage.videos)
+
+
+def _refuse_settings(
+    per_label: int | None, workers: int | None, timeout: float, redo: Collection[str]
+) -> None:
+    for name, value in (("per_label", per_label), ("workers", workers), ("timeout", timeout)):
+        if value is not None and value <= 0:
+            raise UserError(f"{name}={value} is nothing to work with: give 1 or more")
+    if unknown := [status for status in redo if status not in REDOABLE]:
+        raise UserError(
+            f"redo={','.join(unknown)} is no status to look at again: take of {', '.join(REDOABLE)}"
+        )
 
 
 def _refuse_one_label(plan: Plan, stages: Sequence[Stage]) -> None:

@@ -1,7 +1,7 @@
 """Which videos are used and in which split: by hash of group and seed, whole groups, as many REAL as FAKE."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -143,15 +143,22 @@ class Plan:
     """Which videos to look at, and what the outcomes make of them.
 
     Each split and label has a queue in the order of hashes. So many of its videos are looked at that the
-    wanted number is good: which ones follows from the videos alone, whoever looks at them in whatever order.
+    wanted number is good: which ones follows from the videos alone, whoever looks at them, in any order.
 
     Args:
         candidates: All videos with a label, in any order.
         splitter: Gives each group its split.
         per_label: Good clips wanted of each label over all splits; None looks at every video.
+        few_parts: Whether queues go through one part after the other, so that few parts are enough.
     """
 
-    def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
+    def __init__(
+        self,
+        candidates: Iterable[Candidate],
+        splitter: Splitter,
+        per_label: int | None,
+        few_parts: bool = False,
+    ) -> None:
         videos = [video for video in candidates if video.label in LABELS]
         self.group = group_of(videos)
         members: dict[str, list[Candidate]] = {}
@@ -159,7 +166,12 @@ class Plan:
             members.setdefault(self.group[video.name], []).append(video)
         self.split = splitter.assign(members)
         self.queues: dict[tuple[str, str], list[str]] = {(s, label): [] for s in SPLITS for label in LABELS}
-        for video in sorted(videos, key=lambda video: order(splitter.seed, video.name)):
+
+        def place(video: Candidate) -> tuple[bytes, bytes]:
+            part = order(splitter.seed, f"part {video.part}") if few_parts else b""
+            return part, order(splitter.seed, video.name)
+
+        for video in sorted(videos, key=place):
             if split := self.split.get(self.group[video.name]):
                 self.queues[split, video.label].append(video.name)
         quota = None if per_label is None else shares(per_label, splitter.fractions)
@@ -169,18 +181,18 @@ class Plan:
         }
         self.per_label = per_label
 
-    def pending(self, good: Mapping[str, bool]) -> list[str]:
-        """Videos still to be looked at, given which of those seen are good; sorted by name."""
-        waiting: list[str] = []
+    def pending(self, good: Mapping[str, bool]) -> dict[str, int]:
+        """Videos still to be looked at and their places in the queues, given which of those seen are good."""
+        waiting: dict[str, int] = {}
         for cell, queue in self.queues.items():
             hopeful = 0
-            for name in queue:
+            for place, name in enumerate(queue):
                 if hopeful == self.wanted[cell]:
                     break
                 hopeful += good.get(name, True)
                 if name not in good:
-                    waiting.append(name)
-        return sorted(waiting)
+                    waiting[name] = place
+        return waiting
 
     def used(self, good: Mapping[str, bool]) -> dict[str, str]:
         """The split of every video that is used: as many REAL as FAKE in each."""
@@ -258,6 +270,6 @@ def _count(members: Iterable[Candidate], label: str) -> int:
     return sum(video.label == label for video in members)
 
 
-def shard_of(videos: Iterable[str], number: int, n: int) -> Iterator[str]:
-    """The videos that shard `number` of `n` looks at."""
-    return (name for name in videos if int.from_bytes(order(0, name)) % n == number)
+def shard_of(video: str, n: int) -> int:
+    """Which of `n` shards looks at a video."""
+    return int.from_bytes(order(0, video)) % n
