@@ -9,11 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Stage, Video, compared, unique
 from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata
 
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+)  # what zipfile raises at it
 _ENCRYPTED = 1  # general purpose bit 0, APPNOTE.TXT 4.4.4
 
 
@@ -35,63 +43,65 @@ class ZipSource:
             raise SourceError(
                 f"{root} holds no .zip file: give an archive or a folder of dfdc_train_part_*.zip"
             )
-        yield Stage(unique([video for archive in archives for video in videos_in(archive)]))
+        yield Stage(unique([video for archive in archives for video in videos_in(archive, str(archive))]))
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """A copy in the temporary folder, deleted afterwards; see `Source.open`."""
-        with extracted(video) as path:
-            yield path
+        """A copy in the temporary folder ($TMPDIR), deleted afterwards; see `Source.open`.
+
+        Raises:
+            OSError: When the temporary folder is full or cannot be written.
+        """
+        with tempfile.TemporaryDirectory(prefix="dfdc-") as folder:
+            copy = Path(folder) / "video.mp4"
+            try:
+                with zipfile.ZipFile(video.path) as members:
+                    copy_member(members, video, copy)
+            except zipfile.BadZipFile as error:
+                raise FrameError("unreadable", f"{video.path} is damaged: {error}") from None
+            yield copy
 
 
-def videos_in(archive: Path) -> list[Video]:
+def videos_in(archive: Path | BinaryIO, name: str) -> list[Video]:
     """The videos of one archive, which holds metadata.json beside them, in a folder or not.
 
+    Args:
+        archive: The archive, on disk or opened.
+        name: Its name for the videos' `path` and for messages.
+
     Raises:
-        SourceError: When it is no archive, holds no metadata.json, or a member that no DFDC archive has: one with
-            an unsafe name, a link, or something encrypted.
+        SourceError: When it is no archive, holds no metadata.json, or a member that no DFDC archive has:
+            one with an unsafe name, a link, or something encrypted.
     """
     try:
         with zipfile.ZipFile(archive) as members:
-            _check(archive, members)
+            _check(name, members)
             there = {info.filename.rstrip("/"): info.is_dir() for info in members.infolist()}
-            listings = [name for name in sorted(there) if PurePosixPath(name).name == "metadata.json"]
+            listings = [path for path in sorted(there) if PurePosixPath(path).name == "metadata.json"]
             if not listings:
-                raise SourceError(
-                    f"{archive} holds no metadata.json: give the archives of DFDC's training set"
-                )
-            return [
-                video
-                for name in listings
-                for video in _listed(archive, name, members.read(name).decode("utf-8"), there)
-            ]
-    except (zipfile.BadZipFile, zlib.error, EOFError, UnicodeDecodeError, NotImplementedError) as error:
-        raise SourceError(f"{archive} is not a whole zip file ({error}): fetch it again") from None
+                raise SourceError(f"{name} holds no metadata.json: give the archives of DFDC's training set")
+            texts = [(path, members.read(path).decode("utf-8")) for path in listings]
+    except (*DAMAGE, UnicodeDecodeError) as error:
+        raise SourceError(f"{name} is not a whole zip file ({error}): fetch it again") from None
     except OSError as error:
-        raise SourceError(f"{archive} cannot be opened ({error.strerror}): check source.path") from None
+        raise SourceError(f"{name} cannot be opened ({error.strerror}): check source.path") from None
+    return [video for path, text in texts for video in _listed(name, path, text, there)]
 
 
-@contextmanager
-def extracted(video: Video) -> Iterator[Path]:
-    """One member as a file in the temporary folder ($TMPDIR), deleted afterwards.
+def copy_member(members: zipfile.ZipFile, video: Video, target: Path) -> None:
+    """Unpack one video. Its own name plays no part in where it goes.
 
     Raises:
-        FrameError: "unreadable" when the member is damaged or the archive is gone.
-        OSError: When the temporary folder is full or cannot be written.
+        FrameError: "unreadable" when the member is damaged.
     """
-    with tempfile.TemporaryDirectory(prefix="dfdc-") as folder:
-        target = Path(folder) / "video.mp4"  # never the member's own name
-        with target.open("wb") as file:
-            try:
-                with zipfile.ZipFile(video.path) as members, members.open(video.member) as member:
-                    shutil.copyfileobj(member, file, 1 << 20)
-            except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
-                sentence = f"{video.member} in {video.path} is damaged: {error}"
-                raise FrameError("unreadable", sentence) from None
-        yield target
+    try:
+        with members.open(video.member) as member, target.open("wb") as file:
+            shutil.copyfileobj(member, file, 1 << 20)
+    except DAMAGE as error:
+        raise FrameError("unreadable", f"{video.member} in {video.path} is damaged: {error}") from None
 
 
-def _check(archive: Path, members: zipfile.ZipFile) -> None:
+def _check(archive: str, members: zipfile.ZipFile) -> None:
     for info in members.infolist():
         name = info.orig_filename.removesuffix("/")
         if not is_safe(name):
@@ -104,13 +114,13 @@ def _check(archive: Path, members: zipfile.ZipFile) -> None:
             raise SourceError(f"{archive} is encrypted ({name!r}): unpack it yourself and use source=folder")
 
 
-def _listed(archive: Path, listing: str, text: str, there: dict[str, bool]) -> list[Video]:
+def _listed(archive: str, listing: str, text: str, there: dict[str, bool]) -> list[Video]:
     prefix = listing.removesuffix("metadata.json")
     near = {name.removeprefix(prefix): folder for name, folder in there.items() if name.startswith(prefix)}
     where = f"{archive}:{listing}"
-    part = part_number(prefix.rstrip("/")) or part_number(archive.stem)
+    part = part_number(prefix.rstrip("/")) or part_number(PurePosixPath(archive).stem)
     return compared(read_metadata(text, where), near, _inside(archive, prefix), where, part)
 
 
-def _inside(archive: Path, prefix: str) -> Callable[[str], tuple[str, str]]:
-    return lambda path: (str(archive), prefix + path)
+def _inside(archive: str, prefix: str) -> Callable[[str], tuple[str, str]]:
+    return lambda path: (archive, prefix + path)

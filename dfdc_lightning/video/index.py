@@ -3,16 +3,15 @@
 A source says which videos there are and opens one at a time. One process lists, worker processes open (a
 source is a small object that pickles):
 
-    for stage in source.stages():  # folder and zip: one stage; Kaggle: one stage a part
+    for stage in source.stages():
         chosen = [video for video in stage.videos if video.status == "ok" and ...]
-        with stage.held:  # while held, the stage's files are on this disk (Kaggle downloads here)
+        with stage.held:  # while held, the stage's files are on this disk
             with source.open(chosen[0]) as path:  # in any process: a local file, perhaps gone after the block
                 read_frames(path)
 
-Leaving `held` without an error says that everything needed of the stage is safe: Kaggle then deletes the
-part. A stage whose videos are all done need not be held, and costs no download once its listing is known.
 Problems of single videos are not errors but videos whose `status` is not "ok": nothing in a source is passed
-over in silence.
+over in silence. Today's sources have one stage each; a source that must bring videos here in bulk, say from
+tapes, has one a load, and may take leaving `held` without an error as leave to delete it.
 """
 
 import os
@@ -66,7 +65,8 @@ class Source(Protocol):
         """A local file with the video while the context lasts; in any process while the stage is held.
 
         Raises:
-            FrameError: "unreadable" when it cannot be taken out of its archive.
+            FrameError: What is wrong with this one video; the others may be good.
+            SourceError: Why no further video can be had for now (network, quota, full disk).
         """
 
 
