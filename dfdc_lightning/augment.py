@@ -1,8 +1,9 @@
 """The study's augmentation on uint8 clips: drawn once a clip, applied to all its frames, in OpenCV calls.
 
 Each transform separates what is random (`draw`) from what is done (`apply`), so that a test can give
-torchvision the same parameters. A frame is handled as (h, w, 3), the layout OpenCV is fast in and channels-last
-networks want, and goes through the whole recipe before the next one, so that it stays in the processor's cache.
+torchvision the same parameters. A frame is handled as (h, w, 3), the layout OpenCV is fast in and
+channels-last networks want, and goes through the whole recipe before the next one, so that it stays in the
+processor's cache.
 """
 
 import math

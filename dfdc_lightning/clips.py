@@ -99,12 +99,10 @@ class EpochOrder(Sampler[Item]):
         return self.n
 
     def __iter__(self) -> Iterator[Item]:
-        shuffled = self.seed is not None
-        order = (
-            np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
-            if shuffled
-            else np.arange(self.n)
-        )
+        if self.seed is None:
+            order = np.arange(self.n)
+        else:
+            order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
         return ((self.epoch, int(index)) for index in order)
 
 
@@ -184,8 +182,8 @@ class FaceDataModule(L.LightningDataModule):
             for label, n in by_label.items():
                 if n == 0:
                     raise UserError(
-                        f"{manifest} has no usable {label} clip in the split {split!r}: AUROC needs both labels "
-                        "in every split, so prepare more videos or other shares of the splits"
+                        f"{manifest} has no usable {label} clip in the split {split!r}: AUROC needs both "
+                        "labels in every split, so prepare more videos or other shares of the splits"
                     )
 
     @property

@@ -6,7 +6,7 @@ import torch
 
 
 def precision() -> str:
-    """Lightning's name of the precision to train in: bf16 where the card has it, else fp16; fp32 without one."""
+    """Lightning's name of the precision to train in: bf16 where the card has it, else fp16; fp32 on CPUs."""
     if not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"

@@ -10,7 +10,7 @@ class SmoothedBCE(nn.Module):
     """Binary cross-entropy with softened labels: FAKE counts as 1 - smoothing, REAL as smoothing.
 
     Args:
-        smoothing: 0.005 makes the targets 0.995 and 0.005. (Keras' convention, y·(1-s) + s/2, calls that 0.01.)
+        smoothing: 0.005 makes the targets 0.995 and 0.005. (Keras, y·(1-s) + s/2, calls that 0.01.)
     """
 
     def __init__(self, smoothing: float) -> None:

@@ -1,8 +1,8 @@
 """Numbers of one set of clips, from probabilities: AUROC, accuracy, F1 and EER of videos, AUROC of frames.
 
-All are torchmetrics' own and equal scikit-learn's. A video is called FAKE when its score is above the threshold.
-EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where several points tie, the
-one with the highest threshold.
+All are torchmetrics' own and equal scikit-learn's. A video is called FAKE when its score is above the
+threshold. EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where several
+points tie, the one with the highest threshold.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ class TwoLabels(MetricCollection):
 
 
 def video_auroc() -> BinaryAUROC:
-    """AUROC of video scores, without validation of its input, which would wait for the device at every step."""
+    """AUROC of video scores; does not validate its input, which would wait for the device at every step."""
     return BinaryAUROC(validate_args=False)
 
 

@@ -1,4 +1,4 @@
-"""What several test files share: the folder of real data, and a tiny cache of drawn faces that can be learnt."""
+"""What several test files share: the folder of real data, and a tiny cache of drawn faces to learn."""
 
 from pathlib import Path
 
@@ -56,7 +56,16 @@ def draw_cache(
                 cache.write_clip(video, draw_clip(video, label == FAKE, frames, size))
                 original = source if label == FAKE else ""
                 rows.append(
-                    Row(video, label, original, source, split, n_found=frames, detector="drawn", profile=profile)
+                    Row(
+                        video,
+                        label,
+                        original,
+                        source,
+                        split,
+                        n_found=frames,
+                        detector="drawn",
+                        profile=profile,
+                    )
                 )
     cache.write_rows(rows)
     return cache

@@ -22,10 +22,10 @@ _REMEDY = "delete it and run the same command again"
 
 
 class BestAndLast(Checkpoint):
-    """Write `last.ckpt` after each epoch (the one before becomes `previous.ckpt`) and `best.ckpt` after the best.
+    """Write last.ckpt after each epoch (the one before becomes previous.ckpt) and best.ckpt after the best.
 
-    Of epochs with equal scores the first is the best. A run killed while it writes leaves whole files; at most
-    best.ckpt is newer than last.ckpt, and the repeated epoch writes it again.
+    Of epochs with equal scores the first is the best. A run killed while it writes leaves whole files; at
+    most best.ckpt is newer than last.ckpt, and the repeated epoch writes it again.
 
     Args:
         monitor: The metric that says how good an epoch is; higher is better.
@@ -105,7 +105,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def newest_readable(folder: Path) -> Path | None:
-    """The checkpoint to resume from: last.ckpt, or previous.ckpt where that cannot be read; None where neither exists.
+    """The checkpoint to resume from: last.ckpt, or previous.ckpt where that is broken; None without either.
 
     Raises:
         UserError: When there are such files but none can be read.

@@ -31,7 +31,7 @@ class GradualUnfreeze(L.Callback):
         """Compare the schedule with the detector.
 
         Raises:
-            UserError: When it opens more layers than the optimiser knows, or several devices would drift apart.
+            UserError: When it opens layers the optimiser does not have, or several devices would drift apart.
         """
         assert isinstance(pl_module, Detector)
         most = self.stages[-1][1]

@@ -23,20 +23,25 @@ def timm_backbone(name: str, pretrained: bool = True, weights: str | Path | None
         weights: A local `.safetensors` or `.pth` file of the network's state, with or without its classifier.
 
     Raises:
-        UserError: When timm does not know the name, weights cannot be fetched, or the file is of another network.
+        UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
     """
     if not timm.is_model(name):
         close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
         raise UserError(
             f"model.backbone.name={name} is unknown to timm {timm.__version__}; close: {', '.join(close)}"
         )
+    if weights is None and pretrained:
+        return _fetch(name)
+    backbone: nn.Module = timm.create_model(name, num_classes=0)
     if weights is not None:
-        backbone: nn.Module = timm.create_model(name, num_classes=0)
         _load(backbone, Path(weights))
-        return backbone
+    return backbone
+
+
+def _fetch(name: str) -> nn.Module:
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0)  # type: ignore[no-any-return]
-    except OSError as error:  # every way in which a download fails, from no network to a full disk
+        return timm.create_model(name, pretrained=True, num_classes=0)  # type: ignore[no-any-return]
+    except Exception as error:  # timm downloads in several ways, each with errors of its own, and one remedy
         raise UserError(
             f"the ImageNet weights of {name} could not be fetched ({error}): give them as a file "
             "(model.backbone.weights=PATH) or start without (model.backbone.pretrained=false)"

@@ -1,7 +1,7 @@
 """Training and evaluation shared by every detector; a subclass only says how faces become logits.
 
-The one rule for scores: a clip's score is the mean of the sigmoid over its k logits, and a clip whose score is
-above the threshold is called FAKE. It holds in training, validation, test, report and prediction.
+The one rule for scores: a clip's score is the mean of the sigmoid over its k logits, and a clip whose score
+is above the threshold is called FAKE. It holds in training, validation, test, report and prediction.
 """
 
 from collections.abc import Callable, Sequence
@@ -122,7 +122,7 @@ class Detector(L.LightningModule):
             self.backbone.compile()
 
     def configure_optimizers(self) -> Any:
-        """Give the optimiser every parameter that will ever train, so that opening layers changes nothing in it."""
+        """Give the optimiser every parameter that will ever train: opening layers changes nothing in it."""
         frozen = {
             parameter
             for layer in self.layers[: len(self.layers) - self.trainable_layers]
@@ -166,8 +166,8 @@ class Detector(L.LightningModule):
         ]
         if wrong:
             raise UserError(
-                f"the checkpoint is of another network than the configuration's: {len(wrong)} entries differ, "
-                f"{wrong[0]} first; give the model it was trained with"
+                f"the checkpoint is of another network than the configuration's: {len(wrong)} entries "
+                f"differ, {wrong[0]} first; give the model it was trained with"
             )
 
     def _step(self, batch: Clip, split: str) -> tuple[Tensor, Float[Tensor, "b k"]]:

@@ -17,10 +17,10 @@ class Layer(NamedTuple):
 
 
 def layers(backbone: nn.Module) -> list[Layer]:
-    """The parameterised layers in forward order, found by following one small black image through the network.
+    """The parameterised layers in forward order, found by following a small black image through the network.
 
-    Modules are often registered in another order than they run (the shortcut of an Xception block, say), and a
-    timm model's last children have no parameters at all; neither tells what comes last.
+    Modules are often registered in another order than they run (the shortcut of an Xception block, say), and
+    a timm model's last children have no parameters at all; neither tells what comes last.
     """
     names = {
         module: name for name, module in backbone.named_modules() if list(module.parameters(recurse=False))
