@@ -47,11 +47,7 @@ class ZipSource:
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """A copy in the temporary folder ($TMPDIR), deleted afterwards; see `Source.open`.
-
-        Raises:
-            OSError: When the temporary folder is full or cannot be written.
-        """
+        """A copy in the temporary folder ($TMPDIR), deleted afterwards; see `Source.open`."""
         with tempfile.TemporaryDirectory(prefix="dfdc-") as folder:
             copy = Path(folder) / "video.mp4"
             try:
@@ -59,6 +55,9 @@ class ZipSource:
                     copy_member(members, video, copy)
             except zipfile.BadZipFile as error:
                 raise FrameError("unreadable", f"{video.path} is damaged: {error}") from None
+            except OSError as error:
+                sentence = f"{video.path} cannot be opened ({error.strerror}): check source.path"
+                raise SourceError(sentence) from None
             yield copy
 
 
@@ -93,12 +92,16 @@ def copy_member(members: zipfile.ZipFile, video: Video, target: Path) -> None:
 
     Raises:
         FrameError: "unreadable" when the member is damaged.
+        SourceError: When the copy cannot be written.
     """
     try:
         with members.open(video.member) as member, target.open("wb") as file:
             shutil.copyfileobj(member, file, 1 << 20)
     except DAMAGE as error:
         raise FrameError("unreadable", f"{video.member} in {video.path} is damaged: {error}") from None
+    except OSError as error:
+        remedy = "make room, or set TMPDIR to a folder on another disk"
+        raise SourceError(f"{target.parent} cannot be written ({error.strerror}): {remedy}") from None
 
 
 def _check(archive: str, members: zipfile.ZipFile) -> None:
