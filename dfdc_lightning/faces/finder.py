@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ YUNET_ADDRESS = (
 )
 
 
+@runtime_checkable
 class FaceFinder(Protocol):
     """Finds faces in one image. A new one is a class with these three and a YAML in conf/detector."""
 

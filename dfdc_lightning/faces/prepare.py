@@ -19,7 +19,6 @@ from dfdc_lightning.faces.split import Candidate, Plan, Splitter, shard_of
 from dfdc_lightning.progress import tally
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Source, Stage, Video
-from dfdc_lightning.video.listing import SourceError
 
 WHOLE = Shard()
 REDOABLE = ("unreadable", "too_short", "no_face", "timeout", "crashed", "failed")
@@ -62,10 +61,9 @@ class Look:
                     seconds=round(frames.seconds, 3),
                 )
                 clip = self.preparation.clip(frames, self.preparation.persons(frames, path)[0])
-        except (FrameError, SourceError) as error:
-            status = error.status if isinstance(error, FrameError) else "missing"
-            return row._replace(status=status, detail=_detail(error, place, video))
-        except UserError:  # not the video's fault: the detector's model, say
+        except FrameError as error:
+            return row._replace(status=error.status, detail=_detail(error, place, video))
+        except UserError:  # not the video's fault: the detector's model or the network, say
             raise
         except Exception as error:  # whatever one video does, 119,000 others go on; its row says what it was
             return row._replace(

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
@@ -21,6 +21,7 @@ class Candidate(NamedTuple):
     part: str = ""
 
 
+@runtime_checkable
 class Splitter(Protocol):
     """Gives every group a split, knowing only what the listing says."""
 

@@ -89,17 +89,13 @@ def follow(
 
 
 def _ranked(tracks: list[Track]) -> list[Track]:
-    longest = max((track.found.sum() for track in tracks), default=0)
+    enough = _NEARLY_AS_LONG * max((int(track.found.sum()) for track in tracks), default=0)
 
-    def rank(track: Track) -> tuple[bool, float, float]:
-        n, size = float(track.found.sum()), float(np.mean([_side(box) for box in track.boxes[track.found]]))
-        return (
-            (n < _NEARLY_AS_LONG * longest, 0.0, -size)
-            if n >= _NEARLY_AS_LONG * longest
-            else (True, -n, -size)
-        )
+    def rank(track: Track) -> tuple[float, float]:
+        size = float(np.mean([_side(box) for box in track.boxes[track.found]]))
+        return min(float(track.found.sum()), enough), size
 
-    return sorted(tracks, key=rank)
+    return sorted(tracks, key=rank, reverse=True)
 
 
 def _look(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " k"]:

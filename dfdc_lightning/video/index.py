@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from dfdc_lightning.video.listing import Entry, SourceError, part_number, read_labels, read_metadata, video_id
 
@@ -51,6 +51,7 @@ class Stage(NamedTuple):
     held: AbstractContextManager[None] = nullcontext()
 
 
+@runtime_checkable
 class Source(Protocol):
     """Videos with labels, wherever they lie. See the top of this file for how it is used."""
 
