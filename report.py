@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     )
     table = results(evidence)
     print(table.markdown(), table.caption, *(f"note: {note}" for note in evidence.notes), sep="\n")
-    print(f"{folder}/")
+    print(f"{folder}/: open index.html; tables/, figures/ and model_card.md beside it")
 
 
 if __name__ == "__main__":

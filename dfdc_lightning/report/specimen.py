@@ -64,7 +64,13 @@ def write_run(
         results[split]["frame_auroc"] = float(measure(frames.ravel(), frame_label, 0.6)[0])
         for i in range(len(score)):
             extra = [] if whole_clip else [f"{value:.9g}" for value in frames[i]]
-            name = (split, table["video"][i], table["group"][i], int(table["label"][i]), f"{score[i]:.9g}")
+            name = (
+                split,
+                table["video"][i],
+                table["group"][i],
+                "FAKE" if table["label"][i] else "REAL",
+                f"{score[i]:.9g}",
+            )
             rows.append([*name, *extra])
     columns = ["split", "video", "group", "label", "score"]
     columns += [f"score_frame_{i}" for i in range(0 if whole_clip else 10)]

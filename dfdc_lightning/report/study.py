@@ -48,7 +48,19 @@ class Run:
     @property
     def threshold(self) -> float:
         """The run's own threshold, the study's 0.6 by default."""
-        return float(self.result.get("threshold", 0.6))
+        threshold = self.result.get("threshold")
+        return float(threshold) if isinstance(threshold, int | float) else 0.6
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A part of result.json, e.g. data or versions; empty where it is absent."""
+        part = self.result.get(name)
+        return part if isinstance(part, dict) else {}
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Videos of a split by label, as result.json has them."""
+        counts = self.section("data").get("counts")
+        counted = counts.get(split) if isinstance(counts, dict) else None
+        return counted if isinstance(counted, dict) else {}
 
     @property
     def usable(self) -> bool:
@@ -123,13 +135,15 @@ def _read_run(study: str, experiment: str, seed: int, path: Path, notes: list[No
         run.state, run.detail = "unfinished", f"{len(run.epochs)} epochs so far"
     if (path / "result.json").is_file():
         try:
-            run.result = json.loads((path / "result.json").read_text(encoding="utf-8"))
-            run.state, run.detail = "finished", ""
+            result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+            if not isinstance(result, dict):
+                raise ValueError(f"it holds {type(result).__name__}, expected an object")
+            run.result, run.state, run.detail = result, "finished", ""
         except ValueError as error:
-            run.state, run.detail = "failed", f"result.json is not JSON ({error})"
+            run.state, run.detail = "failed", f"result.json cannot be read ({error})"
             notes.append(Note(run.name, run.detail, "left out of everything"))
     if run.state == "finished":
-        run.config = run.result.get("config") or run.config
+        run.config = run.section("config") or run.config
         _read_scores(run, notes)
     return run
 
@@ -138,9 +152,8 @@ def _read_scores(run: Run, notes: list[Note]) -> None:
     predictions = read_predictions(run.path / "predictions.csv")
     run.splits = dict(predictions.splits)
     faults = dict(predictions.faults)
-    counts = run.result.get("data", {}).get("counts", {})
     for split in ("val", "test"):
-        expected = sum(counts.get(split, {}).values())
+        expected = sum(run.counts(split).values())
         there = len(run.splits[split].video) if split in run.splits else expected
         if expected and there != expected:
             del run.splits[split]

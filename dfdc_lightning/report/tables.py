@@ -9,8 +9,6 @@ from dfdc_lightning.report.published import published
 from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.table import ABSENT, Table, number, p_value, percent, signed, span
 
-NOT_AVAILABLE = "not available here"
-
 
 def all_tables(evidence: Evidence) -> list[Table]:
     """Every table, in the order of the page. Tables without a row are left out."""
@@ -45,44 +43,40 @@ def results(evidence: Evidence) -> Table:
                 span(best.intervals[MEASURES.index(name)]),
             ]
         rows.append(row)
-    return Table("results", "Test results", _best_caption(evidence), columns, rows)
+    return Table("results", "Test results", how_best(evidence), columns, rows)
 
 
 def one_measure(evidence: Evidence, name: str) -> Table:
-    """One of the study's tables, beside the study's own numbers."""
-    known = published()
-    columns = [
-        "experiment",
-        "mean",
-        "SD over seeds",
-        "best",
-        f"interval of best, {percent(evidence.confidence)}",
-    ]
-    columns += ["study: mean", "study: best"]
+    """One of the study's tables, beside the study's own numbers as far as these are known."""
+    known = {experiment: theirs for (experiment, measure), theirs in published().items() if measure == name}
+    columns = ["experiment", "mean", "SD", "best", f"interval of best, {percent(evidence.confidence)}"]
+    columns += ["study: mean", "study: best"] if known else []
     rows = []
     for experiment in evidence.experiments:
         best = experiment.best(name)
-        theirs = known.get((experiment.name, name))
-        rows.append(
-            [
-                experiment.label,
-                number(experiment.values(name).mean()),
-                number(experiment.deviation(name)),
-                number(best.values[MEASURES.index(name)]),
-                span(best.intervals[MEASURES.index(name)]),
-                f"{theirs.mean:.2f}" if theirs else NOT_AVAILABLE,
-                f"{theirs.best:.2f}" if theirs else NOT_AVAILABLE,
-            ]
-        )
-    sources = sorted({value.source for (_, measure), value in known.items() if measure == name})
-    source = (
-        f"Study's numbers: {sources[0]}; its videos and split are not ours."
-        if sources
-        else ("The study's own numbers for this measure are not available here.")
-    )
+        row = [
+            experiment.label,
+            number(experiment.values(name).mean()),
+            number(experiment.deviation(name)),
+            number(best.values[MEASURES.index(name)]),
+            span(best.intervals[MEASURES.index(name)]),
+        ]
+        if known:
+            theirs = known.get(experiment.name)
+            row += [f"{theirs.mean:.2f}", f"{theirs.best:.2f}"] if theirs else [ABSENT, ABSENT]
+        rows.append(row)
+    source = f"The study's {NAMES[name]} is not available here."
+    if known:
+        sources = " and ".join(sorted({theirs.source for theirs in known.values()}))
+        source = f"Study: {sources}; its videos and its split are not ours, so this is no test of either."
     direction = "lower" if name in LOWER_IS_BETTER else "higher"
     title = f"{NAMES[name]} on test videos ({direction} is better)"
-    return Table(name, title, f"{_best_caption(evidence)} {source}", columns, rows)
+    at = f" at {_threshold_text(evidence)}" if name in ("accuracy", "f1") else ""
+    caption = (
+        f"Mean and standard deviation over seeds{at}; best seed on test with its bootstrap interval over "
+        f"source groups. {source}"
+    )
+    return Table(name, title, caption, columns, rows)
 
 
 def chosen(evidence: Evidence) -> Table:
@@ -277,6 +271,17 @@ def runs(evidence: Evidence) -> Table:
     return Table("runs", "All runs", "Test values of each run.", columns, rows)
 
 
+def how_best(evidence: Evidence) -> str:
+    """What mean, best and the interval of the best do and do not account for."""
+    return (
+        "Mean over seeds. Best: the seed with the best value on the test videos, as in the study, so it "
+        "is optimistic; see the runs chosen on validation. Its interval is a percentile bootstrap over "
+        f"test videos ({evidence.n_resamples:,} resamples, stratified by label, whole source groups drawn "
+        "together): it accounts for which videos were tested, not for the seed, nor for picking the best. "
+        f"Accuracy and F1 at {_threshold_text(evidence)}."
+    )
+
+
 def _at_thresholds(label: str, source: str, found: list[tuple[RunEvidence, float]]) -> list[str]:
     values = []
     for run, threshold in found:
@@ -286,16 +291,6 @@ def _at_thresholds(label: str, source: str, found: list[tuple[RunEvidence, float
         fpr = counts.real_wrong / (counts.real_right + counts.real_wrong)
         values.append([threshold, accuracy, f1, tpr, fpr])
     return [label, source, *(number(value) for value in np.mean(values, axis=0))]
-
-
-def _best_caption(evidence: Evidence) -> str:
-    return (
-        "Mean over seeds. Best: the seed with the best value on the test videos, as in the study, so it "
-        "is optimistic; see the runs chosen on validation. Its interval is a percentile bootstrap over "
-        f"test videos ({evidence.n_resamples:,} resamples, stratified by label, whole source groups drawn "
-        "together): it accounts for which videos were tested, not for the seed, nor for picking the best. "
-        f"Accuracy and F1 at {_threshold_text(evidence)}."
-    )
 
 
 def _threshold_text(evidence: Evidence) -> str:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.figures import all_figures, save
+from dfdc_lightning.report.page import html
 from dfdc_lightning.report.published import published
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.tables import all_tables
@@ -35,7 +38,12 @@ def write_report(
             f"study={','.join(studies)}: no run can be used yet ({reasons}): finish one with python train.py"
         )
     folder = Path(root) / evidence.name / "report"
-    for table in all_tables(evidence):
+    tables, pictures = all_tables(evidence), all_figures(evidence)
+    for table in tables:
         for ending, text in (("md", table.markdown() + "\n"), ("csv", table.csv()), ("tex", table.latex())):
             atomic.write_text(folder / "tables" / f"{table.name}.{ending}", text)
+    for picture in pictures:
+        save(picture, folder / "figures")
+    atomic.write_text(folder / "index.html", html(evidence, tables, pictures, folder / "figures"))
+    atomic.write_text(folder / "model_card.md", model_card(evidence))
     return evidence, folder
