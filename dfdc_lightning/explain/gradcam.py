@@ -31,9 +31,16 @@ class _SignedGradCAM(GradCAM):  # type: ignore[misc]
     def compute_cam_per_layer(
         self, input_tensor: Tensor, targets: list[nn.Module], eigen_smooth: bool
     ) -> list[np.ndarray]:
-        (activations,), (gradients,) = self.activations_and_grads.activations, self.activations_and_grads.gradients
+        (activations,), (gradients,) = (
+            self.activations_and_grads.activations,
+            self.activations_and_grads.gradients,
+        )
         maps = self.get_cam_image(
-            input_tensor, self.target_layers[0], targets, activations.float().numpy(), gradients.float().numpy()
+            input_tensor,
+            self.target_layers[0],
+            targets,
+            activations.float().numpy(),
+            gradients.float().numpy(),
         )
         return [maps[:, None]]
 
@@ -65,7 +72,9 @@ def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) ->
     finally:
         cut.remove()
     shape = (clips, faces.shape[1], *maps.shape[1:])
-    return Reading(array(model.logits), array(model.frame_logits), np.asarray(maps, np.float32).reshape(shape))
+    return Reading(
+        array(model.logits), array(model.frame_logits), np.asarray(maps, np.float32).reshape(shape)
+    )
 
 
 def _itself(logit: Any) -> Any:

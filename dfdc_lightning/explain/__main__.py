@@ -1,0 +1,53 @@
+"""`python -m dfdc_lightning.explain run=RUN [videos=a,b] [cache=FOLDER] [out=FOLDER]`: pictures of where a run looks."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfdc_lightning.arguments import arguments
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.runs import Run, command
+
+if TYPE_CHECKING:
+    from dfdc_lightning.faces.cache import FaceCache
+
+
+def main() -> None:
+    """Strips of the named clips, or without names the gallery and the mean map of the run's test videos."""
+    given = arguments(sys.argv[1:], {"run": None, "videos": "", "cache": "", "out": ""})
+    run = Run(Path(given["run"]))
+    result = run.result
+    import torch
+
+    from dfdc_lightning.explain.study import Explanation
+    from dfdc_lightning.faces.cache import FaceCache
+    from dfdc_lightning.faces.preparation import read_profile
+    from dfdc_lightning.report.predictions import read_predictions
+
+    predictions = read_predictions(run.predictions)
+    if "test" not in predictions.splits:
+        raise UserError(f"{run.folder} cannot be explained: {predictions.faults['test']}")
+    cache = FaceCache(Path(given["cache"] or run.config.data.cache))
+    _refuse_other(cache, str(result["data"]["profile"]))
+    detector = run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
+    margin = float(read_profile(cache.root)["margin"])
+    explanation = Explanation(detector, cache, predictions.splits["test"], float(result["threshold"]), margin)
+    folder = Path(given["out"] or run.folder / "explain")
+    if given["videos"]:
+        written = explanation.write_strips(given["videos"].split(","), folder / "clips")
+    else:
+        written = explanation.write(folder)
+    print(*written, sep="\n")
+
+
+def _refuse_other(cache: "FaceCache", profile: str) -> None:
+    there = {row.profile for row in cache.rows() if row.status == "ok"}
+    if there != {profile}:
+        raise UserError(
+            f"{cache.root} holds clips of profile {', '.join(sorted(there)) or 'none'}, the run was trained on {profile}: "
+            "give the cache it was trained on (cache=FOLDER)"
+        )
+
+
+if __name__ == "__main__":
+    command(main)

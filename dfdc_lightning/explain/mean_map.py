@@ -1,0 +1,123 @@
+"""The mean map over all rightly judged test videos: does evidence for FAKE lie on the face, and is there none on REAL?
+
+The study shows two examples; the crops are aligned with the face, so all videos can be laid over each other instead.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from dfdc_lightning.explain.overlay import overlay
+from dfdc_lightning.explain.strip import Subject
+from dfdc_lightning.faces.cache import FAKE, REAL
+
+LABELS = (FAKE, REAL)
+_SIDE = 224  # pixels of a drawn map
+
+
+class MeanMap:
+    """Sums of evidence and faces, one video after another, so that no more than one batch is ever held.
+
+    Args:
+        face: Share of the crop's side that the detected face spans; it lies in the middle.
+    """
+
+    def __init__(self, face: float) -> None:
+        self.face = face
+        self.n = dict.fromkeys(LABELS, 0)
+        self._faces: dict[str, np.ndarray] = {}
+        self._maps: dict[tuple[str, str], np.ndarray] = {}
+
+    def add(self, subject: Subject) -> None:
+        """Lay one rightly judged video over the others of its label."""
+        label = subject.label
+        self.n[label] += 1
+        faces = subject.faces.mean(axis=0, dtype=np.float64)
+        self._faces[label] = self._faces.get(label, 0.0) + faces
+        for speaks_for in LABELS:
+            maps = subject.evidence(speaks_for == FAKE).mean(axis=0, dtype=np.float64)
+            self._maps[label, speaks_for] = self._maps.get((label, speaks_for), 0.0) + maps
+
+    def add_all(self, subjects: Iterable[Subject]) -> "MeanMap":
+        """Add many; returns itself."""
+        for subject in subjects:
+            self.add(subject)
+        return self
+
+    def map(self, label: str, speaks_for: str) -> np.ndarray:
+        """Mean evidence (h, w) for FAKE or REAL over the videos of a label."""
+        mean: np.ndarray = self._maps[label, speaks_for] / self.n[label]
+        return mean
+
+    def numbers(self) -> dict[str, Any]:
+        """What the maps say: how much evidence there is, and how much of it lies on the face.
+
+        `strength` is the evidence of a place, averaged over places, frames and videos (in the logit's unit; only its
+        ratios mean something); `on_face` the share of it inside the detected face, `face_area` what that share would be
+        if evidence lay anywhere.
+        """
+        present = [label for label in LABELS if self.n[label]]
+        return {
+            "videos": self.n,
+            "face_area": self.face**2,
+            "strength": {
+                label: {each: float(self.map(label, each).mean()) for each in LABELS} for label in present
+            },
+            "on_face": {
+                label: {each: self._on_face(self.map(label, each)) for each in LABELS} for label in present
+            },
+        }
+
+    def sentence(self) -> str:
+        """The numbers in words, as the figure's caption."""
+        numbers = self.numbers()
+        parts = [f"{self.n[FAKE]} FAKE and {self.n[REAL]} REAL test videos, all of them rightly judged."]
+        if self.n[FAKE]:
+            share = numbers["on_face"][FAKE][FAKE]
+            parts.append(
+                f"On FAKE videos {share:.0%} of the evidence for FAKE lies on the detected face "
+                f"({self.face**2:.0%} of the crop)."
+            )
+        if all(self.n.values()):
+            fake, real = (numbers["strength"][label][FAKE] for label in LABELS)
+            parts.append(f"REAL videos show {real / max(fake, 1e-12):.0%} of that evidence for FAKE.")
+        return " ".join(parts)
+
+    def draw(self) -> Figure:
+        """Labels below each other, evidence for FAKE and for REAL side by side, one scale for all four."""
+        figure = Figure(figsize=(5.2, 5.6))
+        grid = figure.subplots(2, 2)
+        present = [label for label in LABELS if self.n[label]]
+        full = max((float(self.map(a, b).max()) for a in present for b in LABELS), default=1.0) or 1.0
+        for line, label in zip(grid, LABELS, strict=True):
+            for axes, speaks_for in zip(line, LABELS, strict=True):
+                axes.set_axis_off()
+                axes.set_title(f"{label} videos (n={self.n[label]}):\nevidence for {speaks_for}", fontsize=9)
+                if label not in present:
+                    axes.text(0.5, 0.5, "none was rightly judged", ha="center", transform=axes.transAxes)
+                    continue
+                face = self._face(label)
+                axes.imshow(
+                    overlay(face, self.map(label, speaks_for).astype(np.float32), full, speaks_for == FAKE)
+                )
+                corner, width = _SIDE * (1 - self.face) / 2 - 0.5, _SIDE * self.face
+                axes.add_patch(
+                    Rectangle((corner, corner), width, width, fill=False, linestyle=":", edgecolor="white")
+                )
+        return figure
+
+    def _face(self, label: str) -> np.ndarray:
+        mean = (self._faces[label] / self.n[label]).round().astype(np.uint8).transpose(1, 2, 0)
+        large: np.ndarray = cv2.resize(mean, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
+        return large.transpose(2, 0, 1)
+
+    def _on_face(self, mean: np.ndarray) -> float:
+        """Share of a map's mass inside the centred square, the map stretched smoothly as the picture shows it."""
+        smooth = cv2.resize(mean.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
+        edge = round(_SIDE * (1 - self.face) / 2)
+        inside = smooth[edge : _SIDE - edge, edge : _SIDE - edge]
+        return float(inside.sum() / max(smooth.sum(), 1e-12))

@@ -1,0 +1,98 @@
+"""One clip as a picture: its faces, the evidence in each, and the score of each frame."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dfdc_lightning.explain.overlay import brightest, overlay, row
+from dfdc_lightning.explain.reading import Reading, evidence
+from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR
+
+_GAP = 4  # pixels between faces
+_ON_WHITE = {
+    "facecolor": "white",
+    "edgecolor": "none",
+    "pad": 0.8,
+}  # a number may lie on the threshold's line
+
+
+class Subject(NamedTuple):
+    """One clip and what a detector read from it. `label` is "REAL", "FAKE", or empty where nobody knows."""
+
+    video: str
+    label: str
+    faces: UInt8[np.ndarray, "t 3 h w"]
+    score: float
+    frame_scores: Float32[np.ndarray, " t"]
+    maps: Float32[np.ndarray, "t h2 w2"]
+
+    def evidence(self, fake: bool) -> Float32[np.ndarray, "t h2 w2"]:
+        """What speaks for FAKE, or for REAL, in each frame."""
+        return evidence(self.maps, fake)
+
+
+def subjects(
+    videos: list[str], labels: list[str], faces: UInt8[np.ndarray, "b t 3 h w"], reading: Reading
+) -> list[Subject]:
+    """One subject a clip of a batch that was read with maps."""
+    assert reading.maps is not None
+    together = zip(videos, labels, faces, reading.scores, reading.frame_scores, reading.maps, strict=True)
+    return [Subject(video, label, clip, float(score), *rest) for video, label, clip, score, *rest in together]
+
+
+def draw_strip(subject: Subject, threshold: float, whole_clip: bool) -> Figure:
+    """Faces above, overlays below, then the frames' scores.
+
+    Args:
+        subject: The clip.
+        threshold: A higher score is called FAKE; decides which evidence is shown.
+        whole_clip: Whether the detector judges whole clips, so that a frame's score is only what it adds.
+    """
+    fake = subject.score > threshold
+    maps = subject.evidence(fake)
+    full = brightest(maps)
+    plain = row([face.transpose(1, 2, 0) for face in subject.faces], _GAP)
+    painted = row(
+        [overlay(face, each, full, fake) for face, each in zip(subject.faces, maps, strict=True)], _GAP
+    )
+    t, side = len(subject.faces), subject.faces.shape[-1]
+    figure = Figure(figsize=(1.05 * t, 3.95))
+    upper, middle, lower = figure.subplots(3, 1, height_ratios=[1, 1, 1.05])
+    verdict, colour = ("FAKE", FAKE_COLOUR) if fake else ("REAL", REAL_COLOUR)
+    truth = f", is {subject.label}" if subject.label else ""
+    figure.suptitle(
+        f"{subject.video}: called {verdict}{truth}, score {subject.score:.3f} (threshold {threshold:.3g})"
+    )
+    for axes, image, name in ((upper, plain, "faces"), (middle, painted, f"evidence\nfor {verdict}")):
+        axes.imshow(image, aspect="auto")
+        _only_name(axes, name)
+    places = np.arange(t) * (side + _GAP) + side / 2
+    lower.axhline(threshold, color=GREY, linewidth=1, linestyle="--")
+    lower.bar(places, subject.frame_scores, width=0.62 * side, color=colour)
+    for place, value in zip(places, subject.frame_scores, strict=True):
+        lower.text(
+            place,
+            min(value + 0.03, 1.02),
+            f"{value:.2f}",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            bbox=_ON_WHITE,
+        )
+    lower.set(xlim=(0, plain.shape[1]), ylim=(0, 1.18), yticks=[0, 0.5, 1])
+    lower.set_xticks(places, [str(index + 1) for index in range(t)])
+    lower.set(xlabel="frame", ylabel="adds to\nthe clip" if whole_clip else "score")
+    lower.grid(visible=False, axis="x")
+    return figure
+
+
+def _only_name(axes: Axes, name: str) -> None:
+    axes.grid(visible=False)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_ylabel(name)
