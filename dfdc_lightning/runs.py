@@ -48,7 +48,7 @@ CANNOT_CHANGE_RESULTS = (
     "trainer.default_root_dir",
     "trainer.profiler",
 )
-_IN_TITLE = ("study", "name", "seed")
+_NOT_SHOWN = ("study", "name", "seed", "logger", "plan", "print_config")  # in the title, or beside the point
 _SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would bury the remedy
 CACHE_CONTENT = "data.cache content"
 PACKAGES = (
@@ -327,7 +327,7 @@ class Run:
 
 
 def _quieten() -> None:
-    """Keep the framework's tips, and warnings about what this project does on purpose, out of a sweep's log."""
+    """Keep the framework's tips, and warnings about what is done on purpose, out of a sweep's log."""
     import logging
     import warnings
 
@@ -363,15 +363,37 @@ def introduction(config: DictConfig, run: Run) -> str:
     title = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
     if config.print_config:
         return f"{title}\n{OmegaConf.to_yaml(config, resolve=True)}"
-    baseline = dict(
-        _flatten(OmegaConf.to_container(compose(HydraConfig.get().job.config_name), resolve=True))
-    )
-    here = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
-    keys = [
-        key for key in {**baseline, **here} if baseline.get(key) != here.get(key) and key not in _IN_TITLE
-    ]
-    changes = [f"  {key}: {baseline.get(key, 'absent')} → {here.get(key, 'absent')}" for key in keys]
-    return "\n".join([title, *(changes or ["  as the baseline"])])
+    plain = OmegaConf.to_container(compose(HydraConfig.get().job.config_name), resolve=True)
+    changes = differences(plain, OmegaConf.to_container(config, resolve=True))
+    return "\n".join([title, *(f"  {change}" for change in changes or ["as the baseline"])])
+
+
+def differences(plain: Any, here: Any, path: str = "") -> list[str]:
+    """How one configuration differs from another, a line a value; lists tell what they gained and lost.
+
+    Args:
+        plain: The configuration to compare with, as plain dicts and lists.
+        here: The other one.
+        path: Key of both within the whole.
+    """
+    if path in _NOT_SHOWN or plain == here:
+        return []
+    if isinstance(plain, dict) and isinstance(here, dict):
+        prefix = f"{path}." if path else ""
+        keys = dict.fromkeys((*plain, *here))
+        return [line for key in keys for line in differences(plain.get(key), here.get(key), f"{prefix}{key}")]
+    if isinstance(plain, list) and isinstance(here, list) and any(isinstance(item, dict) for item in here):
+        lost = [f"{path}: - {_compact(item)}" for item in plain if item not in here]
+        return lost + [f"{path}: + {_compact(item)}" for item in here if item not in plain]
+    return [f"{path}: {_compact(plain)} → {_compact(here)}"]
+
+
+def _compact(node: Any) -> str:
+    """`{"_target_": "a.b.Jpeg", "quality": [10, 50]}` as `Jpeg(quality=[10, 50])`."""
+    if not isinstance(node, dict):
+        return str(node)
+    inner = ", ".join(f"{key}={_compact(value)}" for key, value in node.items() if key != "_target_")
+    return f"{str(node.get('_target_', '')).rpartition('.')[2]}({inner})"
 
 
 def _cannot_change_results(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 import atexit
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,9 @@ class SweepHooks(Callback):
         if self.plan is None or config.hydra.mode != RunMode.MULTIRUN:
             return
         number = config.hydra.job.num
-        left = self.plan.seconds(self.plan.runs[number:])
-        time = "" if left is None else f", about {duration(left)} left"
         run = self.plan.runs[number]
+        left = self.plan.seconds(self.plan.runs[number:]) if run in self.plan.to_do else None
+        time = "" if left is None else f", about {duration(left)} left"
         print(f"run {number + 1} of {len(self.plan.runs)}{time}: {run.title}, {run.state}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -108,6 +109,12 @@ def planned_sweep(config: DictConfig) -> Plan:
         runs.append(planned_run(composed, f"{composed.hydra.sweep.dir}/{composed.hydra.sweep.subdir}"))
     HydraConfig.instance().cfg = before
     plan = Plan(Path(hydra.sweep.dir), tuple(runs))
+    for folder, n in Counter(run.folder for run in runs).items():
+        if n > 1:
+            raise UserError(
+                f"{n} runs of this sweep would share the folder {folder}: put what they differ in into "
+                "their name, e.g. name='lr${model.optimizer.lr}'"
+            )
     if plan.to_do:
         for folder in sorted(caches):
             FaceCache(Path(folder)).rows()  # no cache: say so now, not in the morning

@@ -1,0 +1,50 @@
+"""TensorBoard: learning curves of metrics.csv and test metrics, in the run folder's `tensorboard/`."""
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.loggers.evidence import Judged, face_strip, worst
+from dfdc_lightning.loggers.mirror import Mirror
+
+
+class TensorBoardMirror(Mirror):
+    """Writes event files. A resumed run writes its curves anew and tells TensorBoard to forget the old ones.
+
+    Args:
+        worst_videos: How many of the worst-judged test videos to show.
+    """
+
+    def __init__(self, worst_videos: int = 16) -> None:
+        super().__init__("TensorBoard")
+        self.worst_videos = worst_videos
+        self._shown = -1
+
+    def open(self, folder: Path) -> None:
+        """Begin a new event file."""
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=0)
+
+    def show_epoch(self, row: dict[str, float]) -> None:
+        """One point of every curve."""
+        epoch = int(row["epoch"])
+        if epoch > self._shown:
+            self._shown = epoch
+            for name, value in row.items():
+                if name != "epoch":
+                    self._writer.add_scalar(name, value, epoch)
+            self._writer.flush()
+
+    def show_test(
+        self, metrics: dict[str, float], judged: list[Judged], threshold: float, cache: FaceCache
+    ) -> None:
+        """Test metrics as one point each, and the worst videos' faces."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, self._shown)
+        for rank, item in enumerate(worst(judged, self.worst_videos)):
+            title = f"worst/{rank:02d} {item.video} {item.label} {item.score:.2f}"
+            self._writer.add_image(title, face_strip(cache, item.video), self._shown, dataformats="HWC")
+
+    def close(self, failed: bool) -> None:
+        """Close the event file."""
+        self._writer.close()

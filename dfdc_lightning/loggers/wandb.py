@@ -1,0 +1,180 @@
+"""Weights & Biases: one W&B run a run, online where a key is, offline otherwise, and never in the way."""
+
+import json
+import netrc
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, cast, get_args
+from urllib.parse import urlparse
+
+import wandb
+import yaml
+
+from dfdc_lightning import atomic
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.loggers.evidence import Judged, confusion, face_strip, roc, worst
+from dfdc_lightning.loggers.mirror import Mirror
+
+Mode = Literal["online", "offline", "disabled"]
+
+_HOME = "https://api.wandb.ai"
+_ROC, _CONFUSION = "wandb/area-under-curve/v0", "wandb/confusion_matrix/v1"  # W&B's own chart presets
+
+
+class WandbMirror(Mirror):
+    """Shows a run in W&B.
+
+    A run that is resumed online goes on in its own W&B run. Offline that is impossible: the resumed part
+    becomes a W&B run of its own, called part 2, which holds the whole learning curve.
+
+    Args:
+        project: W&B project.
+        group: Study; the workspace groups by it.
+        name: Of the W&B run.
+        tags: To filter by.
+        worst_videos: How many of the worst-judged test videos to show with their faces.
+        patience: Seconds to wait for W&B at the start, and four times that at the end.
+    """
+
+    def __init__(
+        self,
+        project: str,
+        group: str,
+        name: str,
+        tags: Sequence[str] = (),
+        worst_videos: int = 16,
+        patience: float = 30.0,
+    ) -> None:
+        super().__init__("W&B")
+        self.project, self.group, self.name, self.tags = project, group, name, list(tags)
+        self.worst_videos, self.patience = worst_videos, patience
+        self._run: Any = None
+        self._shown = -1
+
+    def open(self, folder: Path) -> None:
+        """Start or continue the W&B run; fall back to offline where W&B does not answer."""
+        online = _mode() == "online"
+        if online:
+            try:
+                self._start(folder, "online")
+            except Exception as error:  # no network, a wrong key, a service that is down: all mean offline
+                print(f"W&B does not answer ({' '.join(str(error).split())[:200]})", flush=True)
+                self._start(folder, "offline")
+        else:
+            self._start(folder, _mode())
+
+    def _start(self, folder: Path, mode: Mode) -> None:
+        memory = folder / ".hydra" / "wandb.json"
+        before = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+        goes_on = mode == before.get("mode") == "online"
+        part = before.get("part", 0) + (not goes_on)
+        os.environ["WANDB_DATA_DIR"] = str(
+            folder / "wandb"
+        )  # tables' images wait for a sync here, not at home
+        config = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+        self._run = run = wandb.init(
+            project=self.project,
+            group=self.group,
+            name=self.name if part == 1 else f"{self.name} part {part}",
+            id=before["id"] if goes_on else None,
+            resume="allow" if goes_on else None,
+            tags=self.tags,
+            config=config | {"part": part},
+            dir=folder,
+            mode=mode,
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=self.patience,
+                finish_timeout=4 * self.patience,
+                login_timeout=1,
+            ),
+        )
+        self._shown = before["epochs"] - 1 if goes_on else -1
+        self._memory, self._memo = memory, {"id": run.id, "mode": mode, "part": part}
+        self._remember()
+        run.define_metric("epoch", hidden=True)
+        for name in ("train/*", "val/*", "lr", "trainable_parameters", "clips_per_second", "seconds"):
+            run.define_metric(name, step_metric="epoch")
+        run.define_metric("val/auroc", step_metric="epoch", summary="max")
+        if mode == "offline":
+            which = self.name if part == 1 else f"part {part} of {self.name}, with its whole learning curve"
+            print(f"W&B offline, {which}: send it with  wandb sync {run.settings.sync_dir}", flush=True)
+        elif part > 1 and not goes_on:
+            print(f"W&B: part {part} of {self.name}, with its whole learning curve", flush=True)
+
+    def show_epoch(self, row: dict[str, float]) -> None:
+        """One point of every curve, unless W&B has it."""
+        if row["epoch"] > self._shown:
+            self._run.log(row)
+            self._shown = int(row["epoch"])
+            self._remember()
+
+    def show_test(
+        self, metrics: dict[str, float], judged: list[Judged], threshold: float, cache: FaceCache
+    ) -> None:
+        """Test metrics as summary, confusion matrix, ROC curve and the worst videos."""
+        self._run.summary.update(metrics)
+        counts = wandb.Table(
+            columns=["Actual", "Predicted", "nPredictions"],
+            data=[list(row) for row in confusion(judged, threshold)],
+        )
+        curve = wandb.Table(columns=["class", "fpr", "tpr"], data=[["FAKE", x, y] for x, y in roc(judged)])
+        columns: list[str | int] = ["video", "label", "score", "error", "faces"]
+        rows = [
+            [item.video, item.label, item.score, item.error, wandb.Image(face_strip(cache, item.video))]
+            for item in worst(judged, self.worst_videos)
+        ]
+        self._run.log(
+            {
+                "test/confusion_matrix": wandb.plot_table(
+                    _CONFUSION,
+                    counts,
+                    {column: column for column in counts.columns},
+                    {"title": f"Test videos at threshold {threshold}"},
+                ),
+                "test/roc": wandb.plot_table(
+                    _ROC,
+                    curve,
+                    {"x": "fpr", "y": "tpr", "class": "class"},
+                    {
+                        "title": "ROC, test videos",
+                        "x-axis-title": "False positive rate",
+                        "y-axis-title": "True positive rate",
+                    },
+                ),
+                "test/worst_videos": wandb.Table(columns=columns, data=rows),
+            }
+        )
+
+    def close(self, failed: bool) -> None:
+        """Send what is left, within the patience."""
+        if self._run is not None:
+            self._run.finish(exit_code=int(failed))
+
+    def let_go(self) -> None:
+        """End the client's service process and its own complaints at exit."""
+        with suppress(Exception):  # it is broken already
+            wandb.teardown(exit_code=0)
+
+    def _remember(self) -> None:
+        atomic.write_json(self._memory, self._memo | {"epochs": self._shown + 1})
+
+
+def _mode() -> Mode:
+    """What WANDB_MODE says, or else online only where a key is, so that W&B never asks for one."""
+    wish = os.environ.get("WANDB_MODE", "")
+    if wish in get_args(Mode):
+        return cast("Mode", wish)
+    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+
+
+def _key_in_netrc() -> bool:
+    host = urlparse(os.environ.get("WANDB_BASE_URL", _HOME)).hostname or ""
+    for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
+        with suppress(OSError, netrc.NetrcParseError):  # a file that others own: absent or foreign is no key
+            if path and netrc.netrc(Path(path).expanduser()).authenticators(host):
+                return True
+    return False
