@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.video.demo.folder import Plan, render
+from dfdc_lightning.video.demo.folder import render
+from dfdc_lightning.video.demo.plan import Plan
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -32,7 +33,7 @@ def main() -> int:
         type=_size,
         default="320x240",
         metavar="WxH",
-        help="resolution in pixels; 1920x1080 for benchmarks",
+        help="resolution, 1920x1080 for benchmarks",
     )
     add("--gop", type=int, default=default.gop, help="distance of keyframes in frames")
     add("--crf", type=int, default=default.crf, help="x264's quality, 0 lossless to 51 worst")

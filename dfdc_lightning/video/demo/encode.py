@@ -9,14 +9,14 @@ from typing import NamedTuple
 import av
 
 from dfdc_lightning import atomic
-from dfdc_lightning.video.demo.scene import Frame
+from dfdc_lightning.video.demo.brush import Picture
 
 
 class Codec(NamedTuple):
     """How a video is encoded.
 
-    `gop` is the distance of keyframes in frames (DFDC: 250), `crf` x264's constant quality (0 lossless to 51), `preset`
-    x264's speed.
+    `gop` is the distance of keyframes in frames (DFDC: 250), `crf` the quality (0 lossless to 51 worst) and
+    `preset` the speed of x264.
     """
 
     fps: Fraction
@@ -35,14 +35,14 @@ class Encoder:
             "g": str(codec.gop),
             "keyint_min": str(min(codec.gop, 25)),
             "sc_threshold": "0",
-            "threads": "1",  # files must not depend on the machine's number of cores
+            "threads": "1",  # the bytes must not depend on the number of cores
         }
         self._container = container
         self._stream = container.add_stream("libx264", rate=codec.fps, options=options)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
 
-    def write(self, frame: Frame) -> None:
+    def write(self, frame: Picture) -> None:
         """Append one RGB frame."""
         self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
 
@@ -60,8 +60,7 @@ def encoding(path: Path, size: tuple[int, int], codec: Codec) -> Iterator[Encode
         size: Width and height in pixels, both even.
         codec: Rate and quality.
     """
-    with atomic.replacing(path) as temporary:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            encoder = Encoder(container, size, codec)
-            yield encoder
-            encoder.flush()
+    with atomic.replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        encoder = Encoder(container, size, codec)
+        yield encoder
+        encoder.flush()

@@ -1,94 +1,25 @@
 """A rendered data set on disk: DFDC's parts with metadata.json, and swaps.json beside them."""
 
-import hashlib
 import json
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
 import numpy as np
 
 from dfdc_lightning import atomic
-from dfdc_lightning.errors import UserError
 from dfdc_lightning.progress import tally
 from dfdc_lightning.video.demo.encode import Codec, encoding
+from dfdc_lightning.video.demo.plan import DemoError, Plan
 from dfdc_lightning.video.demo.scene import Scene
-from dfdc_lightning.video.demo.swap import Swap
+from dfdc_lightning.video.demo.swap import Ellipse, Swap
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_PICTURES = 1  # raise it when the same settings begin to give other pixels
 _SCENE, _SWAP = 0, 1  # what a random generator is for
-
-
-class DemoError(UserError):
-    """Settings or a folder that cannot be used, in one sentence."""
-
-
-class Ellipse(NamedTuple):
-    """The swapped region in one frame: centre and radii in pixels, rotation in degrees (clockwise on screen)."""
-
-    x: float
-    y: float
-    radius_x: float
-    radius_y: float
-    degrees: float
-
-
-class Plan(NamedTuple):
-    """Everything that decides which files are rendered and every pixel in them."""
-
-    videos: int = 240
-    size: tuple[int, int] = (320, 240)
-    seconds: float = 2.0
-    fps: float = 15.0
-    gop: int = 250
-    crf: int = 23
-    preset: str = "veryfast"
-    fakes_per_real: int = 1
-    parts: int = 1
-    seed: int = 0
-
-    def check(self) -> None:
-        """Refuse what cannot be rendered.
-
-        Raises:
-            DemoError: Naming the setting, its value and what is possible.
-        """
-        width, height = self.size
-        if width % 2 or height % 2 or min(self.size) < 96:
-            raise DemoError(
-                f"size={width}x{height}: H.264 needs even numbers, a visible face at least 96; try 320x240"
-            )
-        lowest = {"videos": 2, "gop": 1, "fakes_per_real": 1, "parts": 1, "crf": 0, "seed": 0}
-        for name, least in lowest.items():
-            if getattr(self, name) < least:
-                raise DemoError(f"{name}={getattr(self, name)}: give {least} or more")
-        if self.crf > 51:
-            raise DemoError(f"crf={self.crf}: x264 knows 0 (lossless) to 51 (worst)")
-        if not (0 < self.fps <= 240 and round(self.seconds * self.fps) >= 1):
-            raise DemoError(
-                f"seconds={self.seconds} at fps={self.fps} is no frame at all or too fast: try 2 and 15"
-            )
-
-    def groups(self) -> list[list[str]]:
-        """Names of the videos of every group: first the REAL one, then its FAKEs.
-
-        Groups are as many as `videos` needs; the last one may have fewer FAKEs than the others.
-        """
-        each = 1 + self.fakes_per_real
-        full = [
-            [self._name(group, member) for member in range(each)] for group in range(-(-self.videos // each))
-        ]
-        full[-1] = full[-1][: (self.videos - 1) % each + 1]
-        return full
-
-    def _name(self, group: int, member: int) -> str:
-        digest = hashlib.sha256(f"{self.seed}/{group}/{member}".encode()).digest()
-        return "".join(_LETTERS[byte % 26] for byte in digest[:10])
+_PICTURES = 1  # raise it when the same settings begin to give other pixels
 
 
 def render(
@@ -105,10 +36,10 @@ def render(
     seed: int = 0,
     workers: int | None = None,
 ) -> Path:
-    """Render talking heads and their face swaps as `out/dfdc_train_part_N/*.mp4` with metadata.json, and swaps.json.
+    """Render talking heads and their swaps: `out/dfdc_train_part_N/*.mp4` with metadata.json, and swaps.json.
 
-    Pixels follow from `seed` and the video's number alone: neither from `videos` nor from `workers`. A folder that
-    holds exactly this data set already is left as it is.
+    Pixels follow from `seed` and the video's number alone, neither from `videos` nor from `workers`. A folder
+    that holds exactly this data set already is left as it is.
 
     Args:
         out: Folder of the parts.
@@ -130,82 +61,83 @@ def render(
     Raises:
         DemoError: When a setting is impossible or `out` holds other videos.
     """
+    out = Path(out)
     plan = Plan(videos, size, seconds, fps, gop, crf, preset, fakes_per_real, parts, seed)
     plan.check()
-    groups = plan.groups()
-    if _finished(out, plan):
+    settings = {**plan._asdict(), "size": list(size), "pictures": _PICTURES}
+    if (out / "swaps.json").is_file() and _read(out)["settings"] == settings:
         return out
+    groups = plan.groups()
     _refuse_strangers(out, {name for group in groups for name in group})
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    jobs = range(len(groups))
-    swaps: dict[str, list[list[float]]] = {}
-    with tally("demo videos", videos, "videos") as done, ThreadPoolExecutor(workers or cores) as pool:
-        for number, regions in zip(
-            jobs, pool.map(lambda job: _render_group(out, plan, job, groups[job]), jobs), strict=True
+    (out / "swaps.json").unlink(missing_ok=True)  # it says that everything is there
+    swaps: dict[str, list[Ellipse]] = {}
+    with tally("demo videos", videos, "videos") as done, ThreadPoolExecutor(workers or _cores()) as pool:
+        for regions in pool.map(
+            lambda number: _render_group(out, plan, number, groups[number]), range(len(groups))
         ):
-            swaps.update(regions)
-            done.advance(len(groups[number]))
-    _write_metadata(out, plan, groups)
-    atomic.write_json(out / "swaps.json", {"settings": _settings(plan), "swaps": swaps})
+            swaps |= regions
+            done.advance(1 + len(regions))
+    for part in range(min(parts, len(groups))):
+        atomic.write_json(_part(out, part) / "metadata.json", _metadata(groups[part::parts]))
+    atomic.write_json(out / "swaps.json", {"settings": settings, "swaps": swaps})
     return out
 
 
 def read_swaps(out: Path) -> dict[str, list[Ellipse]]:
-    """The swapped region in every frame of every FAKE of a rendered data set, by video id (the name without .mp4).
+    """The swapped region in every frame of every FAKE of a rendered data set, by video id (no .mp4).
 
     Raises:
         DemoError: When `out` holds no swaps.json.
     """
-    path = out / "swaps.json"
-    if not path.is_file():
+    if not (Path(out) / "swaps.json").is_file():
         raise DemoError(
-            f"{path} does not exist: render first (python -m dfdc_lightning.video.demo --out {out})"
+            f"{out} holds no swaps.json: render it first (python -m dfdc_lightning.video.demo --out {out})"
         )
-    swaps = json.loads(path.read_text(encoding="utf-8"))["swaps"]
-    return {video: [Ellipse(*ellipse) for ellipse in ellipses] for video, ellipses in swaps.items()}
+    return {video: [Ellipse(*region) for region in regions] for video, regions in _read(out)["swaps"].items()}
 
 
-def _render_group(out: Path, plan: Plan, number: int, names: list[str]) -> dict[str, list[list[float]]]:
+def _read(out: Path) -> Any:
+    return json.loads((Path(out) / "swaps.json").read_text(encoding="utf-8"))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _part(out: Path, number: int) -> Path:
+    return out / f"dfdc_train_part_{number}"
+
+
+def _render_group(out: Path, plan: Plan, number: int, names: Sequence[str]) -> dict[str, list[Ellipse]]:
+    """Render one REAL video and its FAKEs side by side; returns the swapped regions of each FAKE."""
     scene = Scene(np.random.default_rng([plan.seed, number, _SCENE]), plan.size)
-    swaps = [
-        Swap(np.random.default_rng([plan.seed, number, _SWAP, member]), scene)
-        for member in range(1, len(names))
-    ]
+    swaps = {
+        name: Swap(np.random.default_rng([plan.seed, number, _SWAP, member]), scene)
+        for member, name in enumerate(names[1:], start=1)
+    }
     codec = Codec(Fraction(plan.fps).limit_denominator(1001), plan.gop, plan.crf, plan.preset)
-    regions: dict[str, list[list[float]]] = {name: [] for name in names[1:]}
-    folder = out / f"dfdc_train_part_{number % plan.parts}"
-    with ExitStack() as open_files:
-        real, *fakes = [
-            open_files.enter_context(encoding(folder / f"{name}.mp4", plan.size, codec)) for name in names
-        ]
-        for pose, frame in scene.frames(round(plan.seconds * plan.fps), plan.fps):
-            real.write(frame)
-            for name, swap, fake in zip(names[1:], swaps, fakes, strict=True):
+    regions: dict[str, list[Ellipse]] = {name: [] for name in swaps}
+    with ExitStack() as files:
+        folder = _part(out, number % plan.parts)
+        videos = {
+            name: files.enter_context(encoding(folder / f"{name}.mp4", plan.size, codec)) for name in names
+        }
+        for pose, frame in scene.frames(plan.frames, plan.fps):
+            videos[names[0]].write(frame)
+            for name, swap in swaps.items():
                 forged, region = swap.apply(frame, pose)
-                fake.write(forged)
+                videos[name].write(forged)
                 regions[name].append(region)
     return regions
 
 
-def _write_metadata(out: Path, plan: Plan, groups: list[list[str]]) -> None:
-    for part in range(min(plan.parts, len(groups))):
-        entries: dict[str, dict[str, str]] = {}
-        for real, *fakes in groups[part :: plan.parts]:
-            entries[f"{real}.mp4"] = {"label": "REAL", "split": "train"}
-            entries |= {
-                f"{name}.mp4": {"label": "FAKE", "split": "train", "original": f"{real}.mp4"}
-                for name in fakes
-            }
-        atomic.write_json(out / f"dfdc_train_part_{part}" / "metadata.json", dict(sorted(entries.items())))
-
-
-def _settings(plan: Plan) -> dict[str, Any]:
-    return {**plan._asdict(), "size": list(plan.size), "pictures": _PICTURES, "opencv": cv2.__version__}
-
-
-def _finished(out: Path, plan: Plan) -> bool:
-    path = out / "swaps.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8"))["settings"] == _settings(plan)
+def _metadata(groups: Sequence[Sequence[str]]) -> dict[str, dict[str, str]]:
+    entries: dict[str, dict[str, str]] = {}
+    for real, *fakes in groups:
+        entries[f"{real}.mp4"] = {"label": "REAL", "split": "train"}
+        for fake in fakes:
+            entries[f"{fake}.mp4"] = {"label": "FAKE", "split": "train", "original": f"{real}.mp4"}
+    return dict(sorted(entries.items()))
 
 
 def _refuse_strangers(out: Path, names: set[str]) -> None:
@@ -213,5 +145,5 @@ def _refuse_strangers(out: Path, names: set[str]) -> None:
     for path in sorted(out.glob("*/*.mp4")):
         if path.stem not in names:
             raise DemoError(
-                f"{path} is not part of the data set to render: choose another folder or empty {out}"
+                f"{path} is not part of the data set to render: empty {out} or choose another folder"
             )

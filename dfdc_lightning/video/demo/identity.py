@@ -1,10 +1,10 @@
 """Who is on screen: the traits of one invented person, drawn from a random generator."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 
-Colour = tuple[float, float, float]
+from dfdc_lightning.video.demo.brush import Colour
 
 # Anchors between which a colour is drawn, RGB 0-255.
 _SKIN = ((250, 214, 190), (236, 188, 158), (214, 160, 124), (178, 122, 88), (148, 100, 72), (126, 84, 60))
@@ -18,15 +18,7 @@ _HAIR = (
     (132, 130, 128),
 )
 _IRIS = ((62, 40, 24), (86, 58, 30), (70, 100, 120), (74, 104, 70), (96, 96, 90))
-_CLOTH = (
-    (40, 52, 84),
-    (110, 32, 40),
-    (52, 88, 62),
-    (200, 196, 186),
-    (64, 64, 70),
-    (170, 120, 60),
-    (90, 110, 150),
-)
+_CLOTH = ((40, 52, 84), (110, 32, 40), (52, 88, 62), (200, 196, 186), (64, 64, 70), (170, 120, 60))
 
 
 def _between(rng: np.random.Generator, anchors: tuple[tuple[int, int, int], ...]) -> Colour:
@@ -68,7 +60,7 @@ class Identity(NamedTuple):
     texture: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Self:
+    def draw(cls, rng: np.random.Generator) -> "Identity":
         """Invent a person from `rng`; equal generators invent equal people."""
         skin = _between(rng, _SKIN)
         hair = _between(rng, _HAIR)

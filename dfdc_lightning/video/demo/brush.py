@@ -1,0 +1,64 @@
+"""What every drawing here is made with: soft edges, bumps, opaque paint, and a texture laid into a frame."""
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32, UInt8
+
+Colour = tuple[float, float, float]
+Plane = Float32[np.ndarray, "h w"]
+Image = Float32[np.ndarray, "h w 3"]
+Picture = UInt8[np.ndarray, "h w 3"]
+
+
+def step(edge: Float[np.ndarray, "h w"], softness: float) -> Plane:
+    """1 where `edge` is positive, 0 where it is negative, a ramp of width `softness` between."""
+    ramp: Plane = np.clip(edge / softness + 0.5, 0, 1).astype(np.float32)
+    return ramp
+
+
+def bump(u: Plane, v: Plane, radius_u: float, radius_v: float) -> Plane:
+    """A Gaussian hill of height 1."""
+    hill: Plane = np.exp(-((u / radius_u) ** 2) - (v / radius_v) ** 2).astype(np.float32)
+    return hill
+
+
+def stroke(distance: Float[np.ndarray, "h w"], width: float, power: int = 2) -> Plane:
+    """A line of a soft brush where `distance` is 0; a higher power gives harder edges."""
+    line: Plane = np.exp(-((distance / width) ** power)).astype(np.float32)
+    return line
+
+
+def paint(image: Image, colour: Colour | Image, cover: Float[np.ndarray, "h w"]) -> None:
+    """Lay `colour` over `image` in place, as opaque as `cover` (0-1) says."""
+    image += cover[..., None].astype(np.float32) * (np.asarray(colour, np.float32) - image)
+
+
+def dimmed(colour: Colour, factor: float) -> Colour:
+    """The colour, darker."""
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
+
+
+def paste(
+    frame: Picture, texture: UInt8[np.ndarray, "a b 3"], alpha: Float32[np.ndarray, "a b"],
+    matrix: Float32[np.ndarray, "2 3"], gain: Float32[np.ndarray, "3"],
+) -> None:  # fmt: skip
+    """Warp a texture into a frame and blend it there, in place.
+
+    Args:
+        frame: The RGB frame.
+        texture: RGB.
+        alpha: Opacity of the texture, 0-1.
+        matrix: Affine map from pixels of the texture to pixels of the frame.
+        gain: Factor a channel.
+    """
+    height, width = texture.shape[:2]
+    corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float32)
+    x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int), 0).tolist()
+    x1, y1 = np.minimum(np.ceil(corners.max(1)).astype(int) + 1, (frame.shape[1], frame.shape[0])).tolist()
+    local = matrix - np.array([[0, 0, x0], [0, 0, y0]], np.float32)
+    size = x1 - x0, y1 - y0
+    lit = cv2.multiply(texture, (*gain.tolist(), 0.0))
+    warped = cv2.warpAffine(lit, local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    opacity = cv2.warpAffine(alpha, local, size, flags=cv2.INTER_LINEAR)
+    region = frame[y0:y1, x0:x1]
+    region[:] = cv2.blendLinear(warped, np.ascontiguousarray(region), opacity, 1 - opacity)
