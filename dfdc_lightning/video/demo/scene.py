@@ -29,9 +29,9 @@ class Scene:
         self.tint = (rng.uniform(0.8, 1.12) * (1 + rng.normal(0, 0.04, 3))).astype(np.float32)
         self._motion = Motion(rng, size)
         start = self._motion.at(0.0)
-        self.head = Head(self.who, self.light, 1.15 * start.unit)
+        self.head = Head(self.who, self.light, start.unit)
         room = _room(rng, size)
-        _dress(room, self.who, start, self.light[0])
+        _dress(room, self.who, start, self.light[0], weave=_between(rng, 0.02, 0.5))
         self._room = np.clip(room * self.tint, 0, 255).astype(np.uint8)
         strength = _between(rng, 0.7, 6)
         grain = rng.standard_normal((size[1] + _GRAIN_MARGIN, size[0] + _GRAIN_MARGIN)) * strength
@@ -78,8 +78,8 @@ def _room(rng: np.random.Generator, size: tuple[int, int]) -> Image:
     return blurred
 
 
-def _dress(room: Image, who: Identity, pose: Pose, light_u: float) -> None:
-    """Paint neck and shoulders of `who` into the room, in place."""
+def _dress(room: Image, who: Identity, pose: Pose, light_u: float, weave: float) -> None:
+    """Paint neck and shoulders of `who` into the room, in place; `weave` is the contrast of stripes."""
     height, width = room.shape[:2]
     u = ((np.arange(width, dtype=np.float32) - pose.x) / pose.unit)[None, :].repeat(height, 0)
     v = ((np.arange(height, dtype=np.float32) - pose.y) / pose.unit)[:, None].repeat(width, 1)
@@ -92,4 +92,5 @@ def _dress(room: Image, who: Identity, pose: Pose, light_u: float) -> None:
     shoulders += 0.28 * np.clip(side - 0.6, 0, None) ** 1.5
     cloth = step(v - shoulders, soft) * step(2.55 + 0.1 * v - side, soft)
     folds = 1 + 0.08 * np.sin(7 * u + 2 * v) * np.sin(3 * v + who.mouth_y * 20)
-    paint(room, (shade * folds)[..., None] * np.asarray(who.cloth, np.float32), cloth)
+    stripes = 1 - weave * (np.sin(45 * (v - shoulders) + 0.3 * np.sin(5 * u)) > 0.3)
+    paint(room, (shade * folds * stripes)[..., None] * np.asarray(who.cloth, np.float32), cloth)

@@ -28,8 +28,8 @@ class Ellipse(NamedTuple):
 class Swap:
     """Puts a donor's inner face over the head of a scene, frame after frame.
 
-    The spatial cue: fewer pixels of detail, the donor's own light, a residue of colour, a blended rim, no
-    grain. The temporal cue: the patch slips and its colour flickers from frame to frame.
+    The spatial cue: fewer pixels of detail, the donor's own light, a residue of colour, a blended rim, the
+    donor's own grain. The temporal cue: the patch slips and its colour flickers from frame to frame.
 
     Args:
         rng: Where every choice comes from.
@@ -43,6 +43,7 @@ class Swap:
         self._donor = Head(Identity.draw(rng), light, scene.head.unit)
         self._detail = rng.uniform(11.0, 16.0)  # pixels of detail per face unit
         self._residue = rng.choice([-1, 1]) * rng.uniform(0.02, 0.06) + rng.normal(0, 0.025, 3)
+        self._grain = rng.uniform(2.0, 7.0)
         self._flicker, self._slip = rng.uniform(0.02, 0.045), rng.uniform(0.02, 0.04)
         self._mask = _ellipse(scene.head)
         self._patches: dict[tuple[int, int], Picture] = {}
@@ -73,7 +74,9 @@ class Swap:
             mean, deviation = target[inside].mean(0), target[inside].std(0)
             own_mean, own_deviation = patch[inside].mean(0), patch[inside].std(0)
             matched = (patch - own_mean) * np.clip(deviation / own_deviation, 0.85, 1.15) + mean
-            self._patches[eyes, mouth] = _resampled(np.clip(matched, 0, 255), self._detail).astype(np.uint8)
+            coarse = _resampled(matched, self._detail)
+            coarse += self._rng.normal(0, self._grain, (*coarse.shape[:2], 1))
+            self._patches[eyes, mouth] = np.clip(coarse, 0, 255).astype(np.uint8)
         return self._patches[eyes, mouth]
 
 
