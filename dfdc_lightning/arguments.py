@@ -15,7 +15,9 @@ def arguments(words: Sequence[str], known: Mapping[str, str | None]) -> dict[str
     Raises:
         UserError: When a word is no pair, its key is unknown or repeated, or a needed key is missing.
     """
-    usage = " ".join(f"{key}=…" if default is None else f"[{key}={default}]" for key, default in known.items())
+    usage = " ".join(
+        f"{key}=…" if default is None else f"[{key}={default}]" for key, default in known.items()
+    )
     given: dict[str, str] = {}
     for word in words:
         key, separator, value = word.partition("=")

@@ -17,6 +17,8 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 from dfdc_lightning.augment import Augment
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, SPLITS, FaceCache, Row, counts
+from dfdc_lightning.faces.conditions import conditions
+from dfdc_lightning.faces.preparation import read_profile
 from dfdc_lightning.hardware import cores
 
 Item = tuple[int, int]  # (epoch, index): workers live through all epochs and must know which one it is
@@ -208,13 +210,16 @@ class FaceDataModule(L.LightningDataModule):
         return {row.video: row.group for split in SPLITS for row in self.rows[split]}
 
     def provenance(self) -> dict[str, Any]:
-        """What a result must say about its data."""
+        """What a result must say about its data; `predict` prepares a video as `preparation` says."""
+        root = self.cache.root
         return {
             "cache": str(self.cache.root),
             "profile": self.profile,
             "split_hash": self.split_hash,
             "counts": self.counts,
             "n_groups": len(set(self.groups.values())),
+            "preparation": read_profile(root) if (root / "profile.json").is_file() else None,
+            "conditions": conditions(self.cache, [row.video for row in self.rows["train"]]),
         }
 
     def setup(self, stage: str) -> None:

@@ -1,0 +1,71 @@
+"""What a run's validation scores teach about its scores: where to cut them, and how sure they may sound."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from dfdc_lightning.report.measures import log_loss, roc, youden_threshold
+from dfdc_lightning.report.predictions import Scores
+
+LEAST = 20  # validation videos of each label below which a temperature would be a guess
+_SHARPNESS = (0.05, 20.0)  # 1 / temperature; at either end nothing has been fitted
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+class Calibration(NamedTuple):
+    """A threshold and its source; a temperature, or None where a score must not be called a probability, and why."""
+
+    threshold: float
+    threshold_source: str
+    temperature: float | None
+    reason: str
+
+
+def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
+    """Learn from validation scores.
+
+    The threshold is the one with the largest difference of true- and false-positive rate (Youden, 1950); the temperature
+    is the one under which the validation labels are likeliest (Guo et al., 2017), on the logit of the video's score.
+
+    Args:
+        val: Validation scores with both labels, or None.
+        fault: Why there are none.
+        given: The threshold the run was trained with, taken where validation cannot choose one.
+    """
+    if val is None:
+        return Calibration(given, f"the run's own setting, as validation cannot choose one: {fault}", None, fault)
+    n = len(val.video)
+    threshold = youden_threshold(roc(val.score, val.label))
+    source = f"chosen on {n} validation videos (largest difference of true- and false-positive rate)"
+    temperature, reason = fit_temperature(val.score, val.label)
+    return Calibration(threshold, source, temperature, reason)
+
+
+def fit_temperature(
+    score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]
+) -> tuple[float | None, str]:
+    """The likeliest temperature and a sentence on it; None where it cannot be told."""
+    fewest = int(min(label.sum(), (~label).sum()))
+    if fewest < LEAST:
+        return None, f"{fewest} validation videos of one label are too few to calibrate on ({LEAST} are needed)"
+    low, high = _SHARPNESS
+
+    def loss(sharpness: float) -> float:
+        return log_loss(sharpened(score, sharpness), label)
+
+    while high - low > 1e-4:  # the loss is convex in the sharpness
+        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        low, high = (low, b) if loss(a) <= loss(b) else (a, high)
+    sharpness = (low + high) / 2
+    if sharpness > _SHARPNESS[1] - 0.01:
+        return None, f"the {len(score)} validation videos are told apart without an error, which fits no temperature"
+    if sharpness < _SHARPNESS[0] + 0.01:
+        return None, f"the scores say nothing about the {len(score)} validation videos, which fits no temperature"
+    return 1 / sharpness, f"temperature {1 / sharpness:.3g}, fitted on {len(score)} validation videos"
+
+
+def sharpened(score: Float64[np.ndarray, "*v"], sharpness: float) -> Float64[np.ndarray, "*v"]:
+    """Scores with their logits multiplied by `sharpness` (one over the temperature)."""
+    kept = np.clip(score, 1e-7, 1 - 1e-7)
+    return np.asarray(1 / (1 + ((1 - kept) / kept) ** sharpness), np.float64)

@@ -1,0 +1,94 @@
+"""What must be known of a trained model besides its weights: a run folder knows it, an export carries it in model.json."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.predict.calibration import Calibration, calibrate
+from dfdc_lightning.report.predictions import read_predictions
+from dfdc_lightning.runs import Run
+
+
+class Card(NamedTuple):
+    """A trained model as its users need to know it; every field is a JSON value."""
+
+    name: str
+    whole_clip: bool  # one logit a clip; a frame then only adds to it
+    preparation: dict[str, Any]
+    profile: str
+    conditions: dict[str, list[float]]
+    threshold: float
+    threshold_source: str
+    temperature: float | None
+    calibration: str
+    training_threshold: float
+    counts: dict[str, dict[str, int]]
+    test: dict[str, float]
+
+    @classmethod
+    def of_run(cls, run: Run) -> "Card":
+        """What a finished run knows.
+
+        Raises:
+            UserError: When the run is not finished or does not say how its faces were prepared.
+        """
+        result = run.result
+        data = result["data"]
+        if not data.get("preparation"):
+            raise UserError(
+                f"{run.result_file} does not say how the faces of its cache were prepared: train again with this "
+                "version on a cache made by prepare_faces.py"
+            )
+        predictions = read_predictions(run.predictions)
+        fault = predictions.faults.get("val", "")
+        learned: Calibration = calibrate(predictions.splits.get("val"), fault, float(result["threshold"]))
+        return cls(
+            name=f"{result['experiment']}, seed {result['seed']}, of study {result['study']}",
+            whole_clip=not any(scores.frames.size for scores in predictions.splits.values()),
+            preparation=data["preparation"],
+            profile=data["profile"],
+            conditions=data.get("conditions") or {},
+            threshold=learned.threshold,
+            threshold_source=learned.threshold_source,
+            temperature=learned.temperature,
+            calibration=learned.reason,
+            training_threshold=float(result["threshold"]),
+            counts=data["counts"],
+            test=result["test"],
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> "Card":
+        """Read an export's model.json.
+
+        Raises:
+            UserError: When it is absent or not such a file.
+        """
+        if not path.is_file():
+            raise UserError(f"{path} does not exist: it belongs beside the model, export writes both")
+        try:
+            content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: content[name] for name in cls._fields})
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is no model card of this version ({error!r}): export the run again") from None
+
+    def make_preparation(self, face_model: str | None = None) -> FacePreparation:
+        """The very preparation that the model was trained on.
+
+        Args:
+            face_model: Where the face detector's file lies, if not where it is looked for.
+
+        Raises:
+            UserError: When this version or this face detector would give other pixels.
+        """
+        arguments = {} if face_model is None else {"model": face_model}
+        preparation = FacePreparation.from_settings(self.preparation, **arguments)
+        if preparation.profile != self.profile:
+            raise UserError(
+                f"{self.name}: its faces have profile {self.profile}, the recorded preparation gives "
+                f"{preparation.profile}: the record was changed, so a score would mean nothing; export or train again"
+            )
+        return preparation

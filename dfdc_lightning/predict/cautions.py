@@ -1,0 +1,41 @@
+"""What makes a verdict less worth: few or small faces, blur, and whatever lies outside of what the model was trained on."""
+
+from collections.abc import Mapping, Sequence
+
+from dfdc_lightning.faces.cache import FaceClip
+from dfdc_lightning.faces.conditions import measure
+
+_FEW = 0.5  # share of frames with a face below which the rest is guessed
+_ENLARGED = 2.0  # times a face may be enlarged before little of it is real detail
+
+_OUTSIDE = {
+    "face_pixels": ("the face is smaller than nearly all training faces", "the face is larger than nearly all training faces"),
+    "sharpness": ("the face is more blurred than nearly all training faces", "the face is sharper or noisier than nearly all training faces"),
+    "brightness": ("the face is darker than nearly all training faces", "the face is brighter than nearly all training faces"),
+}  # fmt: skip
+_UNITS = {"face_pixels": " pixels", "sharpness": "", "brightness": " of 255"}
+
+
+def cautions(clip: FaceClip, conditions: Mapping[str, Sequence[float]]) -> list[str]:
+    """Sentences on one person's clip; none where nothing is unusual.
+
+    Args:
+        clip: The person's faces.
+        conditions: Ranges of the training clips, see `faces/conditions.py`; empty where nobody recorded them.
+    """
+    found, t, size = int(clip.found.sum()), len(clip.found), clip.faces.shape[-1]
+    measured = measure(clip)
+    sentences = []
+    if found < _FEW * t:
+        sentences.append(f"the face was found in {found} of {t} frames only, the other crops are guessed")
+    if measured["face_pixels"] * _ENLARGED < size:
+        pixels = measured["face_pixels"]
+        sentences.append(f"the face is small: {pixels:.0f} pixels, enlarged to the {size} that the model sees")
+    for name, (low, high) in conditions.items():
+        value, (below, above) = measured[name], _OUTSIDE[name]
+        if not low <= value <= high:
+            unit, words = _UNITS[name], below if value < low else above
+            sentences.append(f"outside the training conditions: {words} ({value:.3g}{unit}; {low:.3g} to {high:.3g})")
+    if not conditions:
+        sentences.append("the training conditions were not recorded, so nobody can tell whether this video is like them")
+    return sentences

@@ -1,0 +1,132 @@
+"""Who reads the faces: a run's detector in torch, or an exported model in onnxruntime, which imports no torch."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.predict.card import Card
+from dfdc_lightning.runs import Run
+
+if TYPE_CHECKING:
+    from dfdc_lightning.models.detector import Detector
+
+
+Loaded = TypeVar("Loaded")
+
+
+class Judge(Protocol):
+    """A trained model that is ready to read clips."""
+
+    card: Card
+
+    @property
+    def identity(self) -> str:
+        """Which weights these are: two judges with the same identity and card say the same."""
+
+    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
+        """Read clips.
+
+        Args:
+            faces: Crops, prepared as the card says.
+            maps: Whether to compute where the score comes from as well.
+        """
+
+
+class TorchJudge:
+    """The detector of a run's best checkpoint.
+
+    Args:
+        run: A finished run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.card = Card.of_run(run)
+        self.identity = _identity(run.best)
+        self._detector = _started(lambda: self._load(run))
+
+    @staticmethod
+    def _load(run: Run) -> "Detector":
+        import torch
+
+        return run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
+        """See `Judge.read`."""
+        if maps:
+            from dfdc_lightning.explain.gradcam import read_with_maps
+
+            return read_with_maps(self._detector.result(), faces)
+        from dfdc_lightning.explain.readout import read
+
+        return read(self._detector.result(), faces)
+
+
+class OnnxJudge:
+    """A model that `python -m dfdc_lightning.export` wrote, with model.json beside it.
+
+    Args:
+        path: The .onnx file.
+
+    Raises:
+        UserError: When onnxruntime is not installed or the file is no such model.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.card = Card.read(path.with_suffix(".json"))
+        self.identity = _identity(path)
+        self._session = _started(lambda: self._load(path))
+
+    @staticmethod
+    def _load(path: Path) -> Any:
+        try:
+            import onnxruntime
+            from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+        except ModuleNotFoundError:
+            raise UserError(f"run={path} needs onnxruntime: pip install 'dfdc-lightning[export]'") from None
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # what a user can mend is said below
+        try:
+            return onnxruntime.InferenceSession(str(path), options, onnxruntime.get_available_providers())
+        except (Fail, InvalidGraph, InvalidProtobuf) as error:
+            raise UserError(f"{path} is damaged or no ONNX model ({error}): export it again") from None
+
+    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
+        """See `Judge.read`."""
+        wanted = ["logits", "frame_logits", *(["maps"] if maps else [])]
+        return Reading(*self._session.result().run(wanted, {"faces": np.ascontiguousarray(faces)}))
+
+
+def open_judge(path: Path) -> Judge:
+    """The judge behind `run=`: a run folder, an exported model.onnx, or the folder it was exported to.
+
+    Raises:
+        UserError: When it is none of these.
+    """
+    if (path / "model.onnx").is_file():
+        path = path / "model.onnx"
+    if path.suffix == ".onnx" and path.is_file():
+        return OnnxJudge(path)
+    if path.is_dir():
+        return TorchJudge(Run(path))
+    raise UserError(f"run={path} does not exist: give a run folder, or the model.onnx of an export")
+
+
+def _started(load: Callable[[], Loaded]) -> "Future[Loaded]":
+    """Load a model beside the decoding of the first video; what goes wrong is raised where the model is needed."""
+    executor = ThreadPoolExecutor(1)
+    future = executor.submit(load)
+    executor.shutdown(wait=False)
+    return future
+
+
+def _identity(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist: the run has not finished an epoch yet")
+    status = path.stat()
+    return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,54 @@
+"""Outcomes of videos as text, JSON or CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from dfdc_lightning.predict.many import Outcome
+
+COLUMNS = (
+    "video", "status", "verdict", "score", "probability", "threshold", "person", "persons", "found", "warnings",
+    "detail", "seconds", "model", "profile",
+)  # fmt: skip
+
+
+def to_json(outcomes: Sequence[Outcome]) -> str:
+    """One video as an object, several as a list."""
+    return json.dumps(outcomes[0] if len(outcomes) == 1 else list(outcomes), indent=2, allow_nan=False)
+
+
+def to_csv(outcomes: Sequence[Outcome]) -> str:
+    """One row a video."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(outcome) for outcome in outcomes)
+    return text.getvalue().removesuffix("\n")
+
+
+def to_text(outcomes: Sequence[Outcome]) -> str:
+    """One line a video, the surest FAKE first, failures last."""
+
+    def order(outcome: Outcome) -> tuple[float, str]:
+        return -outcome.get("score", -1.0), outcome["video"]
+
+    return "\n".join(_line(outcome) for outcome in sorted(outcomes, key=order))
+
+
+def _line(outcome: Outcome) -> str:
+    if outcome["status"] != "ok":
+        return f"{'-':>5}  {outcome['status']:<10} {outcome['detail']}"
+    n = len(outcome["warnings"])
+    warnings = f"  ({n} warning{'s' * (n > 1)}: {outcome['warnings'][0]}{' …' * (n > 1)})" if n else ""
+    return f"{outcome['score']:.3f}  {outcome['verdict']:<10} {outcome['video']}{warnings}"
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    if outcome["status"] != "ok":
+        return dict(outcome)
+    found = next(person["found"] for person in outcome["persons"] if person["decides"])
+    told = outcome | {"persons": len(outcome["persons"]), "found": found, "warnings": "; ".join(outcome["warnings"])}
+    row = {name: told[name] for name in COLUMNS if name in told}
+    return row | {"score": f"{outcome['score']:.9g}", "threshold": f"{outcome['threshold']:.9g}"}

@@ -1,0 +1,64 @@
+"""A verdict in plain language: a few lines for a terminal, and a paragraph on what the number means and does not."""
+
+from dfdc_lightning.faces.cache import FAKE, REAL
+from dfdc_lightning.predict.verdict import Verdict
+
+
+def headline(verdict: Verdict) -> str:
+    """The verdict's number under its right name: a probability only where it was calibrated."""
+    person = verdict.person
+    if person.probability is None:
+        return f"score {person.score:.3f}, not a calibrated probability: {verdict.card.calibration}"
+    return f"probability of FAKE {person.probability:.3f} (score {person.score:.3f}, {verdict.card.calibration})"
+
+
+def as_text(verdict: Verdict) -> str:
+    """A few lines for a terminal."""
+    side = "above" if verdict.called == FAKE else "not above"
+    many = len(verdict.persons) > 1
+    lines = [
+        f"{verdict.video}: {verdict.called}",
+        f"  {headline(verdict)}",
+        f"  {side} the threshold {verdict.threshold:.3g} on the score, {verdict.threshold_source}",
+    ]
+    for person in verdict.persons:
+        frames = " ".join(f"{score:.2f}" for score in person.frame_scores)
+        decides = ", decides" if many and person.decides else ""
+        found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"
+        lines.append(f"  person {person.number} ({found}): {person.score:.3f}; by frame {frames}")
+        lines += [f"    warning: {sentence}" for sentence in person.cautions]
+    lines.append(f"  model: {verdict.card.name}")
+    return "\n".join(lines)
+
+
+def meaning(verdict: Verdict) -> str:
+    """What the number means and what it does not."""
+    card, person = verdict.card, verdict.person
+    n = sum(card.counts["train"].values())
+    frames = len(person.frame_scores)
+    parts = [
+        f"The model looked at {frames} frames of one person's face, spread evenly over the video, and compared them with "
+        f"what it had learned from {n} videos, {card.counts['train'][FAKE]} of them FAKE."
+    ]
+    if person.probability is None:
+        parts.append(
+            "Its score lies between 0 (REAL) and 1 (FAKE) and ranks videos; 0.9 does not mean that nine in ten such videos "
+            "are FAKE."
+        )
+    else:
+        share = round(100 * person.probability)
+        parts.append(
+            f"Among videos like its validation videos, half of which were FAKE, about {share} in 100 with this score were "
+            "FAKE. Where fakes are rarer, fewer are."
+        )
+    tested = sum(card.counts["test"].values())
+    parts.append(
+        f"On {tested} test videos from the same source, with people it had never seen, {card.test['accuracy']:.0%} of its "
+        f"verdicts were right (at the threshold {card.training_threshold:g}; AUROC {card.test['auroc']:.3f})."
+    )
+    parts.append(
+        f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is genuine, {FAKE} "
+        "is no proof of a forgery and says nothing of who made it or why. Voice, text and everything outside the face "
+        "were not examined; strong compression, filters and unusual light can mislead it."
+    )
+    return " ".join(parts)
