@@ -8,7 +8,7 @@ processor's cache.
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -30,6 +30,7 @@ class Box(NamedTuple):
     width: int
 
 
+@runtime_checkable
 class Transform(Protocol):
     """One step of a recipe."""
 

@@ -1,18 +1,34 @@
 """Numbers of one set of clips, from probabilities: AUROC, accuracy, F1 and EER of videos, AUROC of frames.
 
-All are torchmetrics' own and equal scikit-learn's. A video is called FAKE when its score is above the
-threshold. EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where several
-points tie, the one with the highest threshold.
+AUROC, accuracy and F1 are torchmetrics' own; all equal scikit-learn's. A video is called FAKE when its score is
+above the threshold. EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where
+several points tie, the one with the highest threshold.
 """
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MetricCollection
 from torchmetrics.classification import BinaryAccuracy, BinaryAUROC, BinaryEER, BinaryF1Score
+from torchmetrics.utilities.data import dim_zero_cat
 
 from dfdc_lightning.errors import UserError
+
+
+class EqualErrorRate(BinaryEER):
+    """EER in whole numbers: torchmetrics' own decides between equally good points by rounding errors."""
+
+    def compute(self) -> Tensor:  # type: ignore[override]
+        """The EER of all scores seen."""
+        score, label = dim_zero_cat(self.preds), dim_zero_cat(self.target)
+        score, order = score.sort(descending=True)
+        last_of_equals = torch.cat([score.diff() != 0, score.new_ones(1, dtype=torch.bool)])
+        hits, alarms = (F.pad(x[order].cumsum(0)[last_of_equals], (1, 0)) for x in (label, 1 - label))
+        misses, alarms = (hits[-1] - hits) * alarms[-1], alarms * hits[-1]  # both out of all REAL-FAKE pairs
+        closest = (alarms - misses).abs().argmin()  # the first of equals
+        return (alarms + misses)[closest] / (2 * misses[0])
 
 
 class TwoLabels(MetricCollection):
@@ -52,7 +68,7 @@ def video_metrics(threshold: float) -> TwoLabels:
             "auroc": video_auroc(),
             "accuracy": BinaryAccuracy(threshold, validate_args=False),
             "f1": BinaryF1Score(threshold, validate_args=False),
-            "eer": BinaryEER(validate_args=False),
+            "eer": EqualErrorRate(validate_args=False),
         }
     )
 
