@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Stage, Video, compared, unique
@@ -61,7 +61,7 @@ class ZipSource:
             yield copy
 
 
-def videos_in(archive: Path | BinaryIO, name: str) -> list[Video]:
+def videos_in(archive: Path | BufferedReader, name: str) -> list[Video]:
     """The videos of one archive, which holds metadata.json beside them, in a folder or not.
 
     Args:

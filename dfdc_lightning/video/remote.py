@@ -1,7 +1,7 @@
 """A file of a Kaggle competition, read from where it lies: only the bytes asked for cross the network.
 
 kagglehub's client knows the credentials and is answered with a signed address in Kaggle's storage, which
-serves ranges of bytes. A transfer that breaks off goes on at the byte where it stopped; an address that has
+serves ranges of bytes. A transfer that breaks off goes on where it stopped; an address that has
 expired is asked for anew. Every refusal becomes one sentence with its remedy, and nothing is ever asked on
 the terminal.
 """

@@ -1,0 +1,187 @@
+"""Folders of videos: what is listed, what is there, and what is said when the two disagree."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfdc_lightning.video.index import FolderSource, Video
+from dfdc_lightning.video.listing import SourceError, part_number, video_id
+
+
+def part(folder: Path, metadata: Any, *files: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    (folder / "metadata.json").write_text(text, encoding="utf-8")
+    for file in files:
+        (folder / file).write_bytes(b"video")
+    return folder
+
+
+def videos_of(path: Path) -> dict[str, Video]:
+    (stage,) = FolderSource(path).stages()
+    assert [video.name for video in stage.videos] == sorted(video.name for video in stage.videos)
+    return {video.name: video for video in stage.videos}
+
+
+REAL, FAKE = {"label": "REAL"}, {"label": "FAKE", "split": "train", "original": "a.mp4"}
+
+
+def test_the_dfdc_sample_is_listed_whole(shared: Path) -> None:
+    videos = videos_of(shared / "data" / "dfdc_sample")
+    assert len(videos) == 5
+    assert sorted(video.label for video in videos.values()) == ["FAKE"] * 3 + ["REAL"] * 2
+    assert {video.part for video in videos.values()} == {"0"}
+    assert {video.status for video in videos.values()} == {"ok"}
+
+
+def test_a_part_and_a_folder_of_parts_at_any_depth_list_the_same(tmp_path: Path) -> None:
+    part(tmp_path / "unpacked_00" / "dfdc_train_part_0", {"a.mp4": REAL, "b.mp4": FAKE}, "a.mp4", "b.mp4")
+    part(tmp_path / "dfdc_train_part_12", {"c.mp4": FAKE}, "c.mp4")
+    videos = videos_of(tmp_path)
+    assert {name: video.part for name, video in videos.items()} == {"a": "0", "b": "0", "c": "12"}
+    assert videos["b"].original == "a"
+    assert videos["c"].original == "a"
+    assert videos_of(tmp_path / "dfdc_train_part_12")["c"] == videos["c"]
+
+
+def test_open_gives_the_file_in_any_process(tmp_path: Path) -> None:
+    path = part(tmp_path, {"a.mp4": REAL}, "a.mp4")
+    source = pickle.loads(pickle.dumps(FolderSource(path)))
+    with source.open(pickle.loads(pickle.dumps(videos_of(path)["a"]))) as file:
+        assert file.read_bytes() == b"video"
+    assert (path / "a.mp4").exists()
+
+
+def test_listing_and_folder_that_disagree_become_videos_with_a_reason(tmp_path: Path) -> None:
+    path = part(
+        tmp_path, {"a.mp4": REAL, "gone.mp4": FAKE, "folder.mp4": FAKE}, "a.mp4", "new.mp4", "notes.txt"
+    )
+    (path / "folder.mp4").mkdir()
+    videos = videos_of(path)
+    assert {name: video.status for name, video in videos.items()} == {
+        "a": "ok",
+        "folder": "unreadable",
+        "gone": "missing",
+        "new": "unlisted",
+    }
+    assert "gone.mp4" in videos["gone"].detail
+    assert videos["gone"].label == "FAKE"
+    assert "new.mp4" in videos["new"].detail
+    assert videos["new"].label == ""
+
+
+def test_an_original_that_is_not_in_the_set_is_kept_as_a_name(tmp_path: Path) -> None:
+    path = part(
+        tmp_path, {"b.mp4": {"label": "FAKE", "original": "elsewhere.mp4"}, "c.mp4": REAL}, "b.mp4", "c.mp4"
+    )
+    assert videos_of(path)["b"].original == "elsewhere"
+    assert videos_of(path)["c"].original == ""
+
+
+def test_labels_csv_lists_videos_in_folders_with_any_name(tmp_path: Path) -> None:
+    for name in ("real/one.mp4", 'fake/it\'s "two", 視頻.mp4'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"video")
+    text = 'video,label,original\nreal/one.mp4,REAL,\n"fake/it\'s ""two"", 視頻.mp4",FAKE,real/one.mp4\n'
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
+    videos = videos_of(tmp_path)
+    fake = videos['fake__it\'s "two", 視頻']
+    assert (fake.label, fake.original, fake.status) == ("FAKE", "real__one", "ok")
+    assert videos["real__one"].label == "REAL"
+    with FolderSource(tmp_path).open(fake) as file:
+        assert file.is_file()
+
+
+def test_labels_csv_needs_no_original_and_reports_what_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("\ufeffvideo,label\na.mp4,REAL\n", encoding="utf-8")
+    (tmp_path / "b.MP4").write_bytes(b"video")
+    assert {name: video.status for name, video in videos_of(tmp_path).items()} == {
+        "a": "missing",
+        "b": "unlisted",
+    }
+
+
+METADATA = {
+    "not JSON": ("{", "is not JSON"),
+    "a list": ([], "holds a list"),
+    "no object": ({"a.mp4": "FAKE"}, "'a.mp4'"),
+    "no label": ({"a.mp4": {"split": "train"}}, "'a.mp4' has no \"label\""),
+    "another label": ({"a.mp4": {"label": "MAYBE"}}, "'MAYBE'"),
+    "a number as label": ({"a.mp4": {"label": 1}}, "the label 1,"),
+    "a list as label": ({"a.mp4": {"label": ["REAL"]}}, "REAL, FAKE"),
+    "a number as original": ({"a.mp4": {"label": "FAKE", "original": 3}}, "original of 'a.mp4' is 3"),
+    "a name outside": ({"../a.mp4": REAL}, "'../a.mp4'"),
+    "an absolute name": ({"/etc/passwd": REAL}, "'/etc/passwd'"),
+    "a drive": ({"C:\\a.mp4": REAL}, "inside its folder"),
+    "a line break": ({"a\nb.mp4": REAL}, "inside its folder"),
+    "nothing": ({}, "no videos"),
+}
+
+
+@pytest.mark.parametrize("kind", METADATA)
+def test_a_metadata_json_that_cannot_be_used_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    content, message = METADATA[kind]
+    part(tmp_path / "dfdc_train_part_3", content)
+    with pytest.raises(SourceError) as raised:
+        list(FolderSource(tmp_path).stages())
+    assert message in str(raised.value)
+    assert "metadata.json" in str(raised.value)
+
+
+LABELS = {
+    "no header": ("a.mp4,REAL\n", "expected video,label"),
+    "empty": ("", "expected video,label"),
+    "another label": ("video,label\na.mp4,REAL\nb.mp4,fake?\n", "line 3"),
+    "short line": ("video,label\na.mp4\n", "line 2"),
+    "a name outside": ("video,label\n../a.mp4,REAL\n", "'../a.mp4'"),
+    "no name": ("video,label\n,REAL\n", "line 2"),
+    "only a header": ("video,label\n", "no videos"),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_a_labels_csv_that_cannot_be_used_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    content, message = LABELS[kind]
+    (tmp_path / "labels.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(SourceError) as raised:
+        list(FolderSource(tmp_path).stages())
+    assert message in str(raised.value)
+    assert "labels.csv" in str(raised.value)
+
+
+def test_a_labels_csv_in_another_encoding_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes("video,label\né.mp4,REAL\n".encode("latin-1"))
+    with pytest.raises(SourceError, match="UTF-8"):
+        list(FolderSource(tmp_path).stages())
+
+
+def test_two_videos_with_one_name_are_refused(tmp_path: Path) -> None:
+    part(tmp_path / "part_0", {"a.mp4": REAL}, "a.mp4")
+    shutil.copytree(tmp_path / "part_0", tmp_path / "part_1")
+    with pytest.raises(SourceError, match="two videos are called 'a'.*part_0.*part_1"):
+        list(FolderSource(tmp_path).stages())
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "is not a folder"),
+        (lambda path: path.write_text("x"), "is not a folder"),
+        (lambda path: path.mkdir(), "is empty"),
+        (lambda path: (path / "deep").mkdir(parents=True), "neither metadata.json nor labels.csv"),
+    ],
+)
+def test_a_folder_that_holds_no_listing_is_one_sentence(make: Any, message: str, tmp_path: Path) -> None:
+    make(tmp_path / "videos")
+    with pytest.raises(SourceError, match=message):
+        list(FolderSource(str(tmp_path / "videos")).stages())
+
+
+def test_ids_and_part_numbers_follow_from_names() -> None:
+    assert video_id("a/b c/d.e.mp4") == "a__b c__d.e"
+    assert video_id("") == ""
+    assert [part_number(name) for name in ("dfdc_train_part_07", "x", "12")] == ["7", "", "12"]
