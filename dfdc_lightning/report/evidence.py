@@ -23,6 +23,9 @@ from dfdc_lightning.report.statistics import (
 )
 from dfdc_lightning.report.study import Note, Run, Study
 
+# In simulation the nominal 95 % interval covers 94 % with 80 to 150 groups, 93 % with 40.
+_FEW_GROUPS = 50
+
 
 @dataclass
 class RunEvidence:
@@ -166,6 +169,9 @@ def _measure(
         return []
     first = runs[0].splits["test"]
     design = clusters(first.label, first.group)
+    if design.n < _FEW_GROUPS:
+        what = f"has only {design.n} source groups among its test videos"
+        study.notes.append(Note(study.name, what, "percentile intervals are somewhat too short then"))
     rankings = [
         Ranking(s.score, s.label, design.of_video, run.threshold)
         for run in runs

@@ -18,6 +18,12 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[str]]
 
+    @property
+    def width(self) -> int:
+        """Characters of its widest row, headings broken into words."""
+        words = [max(heading.split(), key=len, default="") for heading in self.columns]
+        return sum(max(len(row[i]) for row in [words, *self.rows]) + 2 for i in range(len(words)))
+
     def markdown(self) -> str:
         """A pipe table, aligned so that it reads well as plain text."""
         widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]

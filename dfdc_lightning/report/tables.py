@@ -65,7 +65,7 @@ def one_measure(evidence: Evidence, name: str) -> Table:
             theirs = known.get(experiment.name)
             row += [f"{theirs.mean:.2f}", f"{theirs.best:.2f}"] if theirs else [ABSENT, ABSENT]
         rows.append(row)
-    source = f"The study's {NAMES[name]} is not available here."
+    source = "The study's values of this measure are not available here."
     if known:
         sources = " and ".join(sorted({theirs.source for theirs in known.values()}))
         source = f"Study: {sources}; its videos and its split are not ours, so this is no test of either."

@@ -1,0 +1,233 @@
+"""Measures and intervals against scikit-learn, SciPy, torchmetrics, and by simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score, roc_curve
+
+from dfdc_lightning.report import measures
+from dfdc_lightning.report.ranking import MEASURES, Ranking
+from dfdc_lightning.report.statistics import (
+    Clusters,
+    bootstrap,
+    clusters,
+    delong,
+    holm,
+    percentile,
+    resamples,
+    two_sided_p,
+    welch,
+)
+
+Scores = tuple[np.ndarray, np.ndarray]
+
+
+def drawn(rng: np.random.Generator, n: int, distance: float = 1.4, decimals: int = 6) -> Scores:
+    """Scores of n videos, every second FAKE; few decimals make ties."""
+    label = np.arange(n) % 2 == 1
+    score = 1 / (1 + np.exp(-(rng.normal(size=n) + distance * (label - 0.5))))
+    return score.round(decimals), label
+
+
+def alone(score: np.ndarray, label: np.ndarray) -> tuple[Ranking, Clusters]:
+    """A ranking and a design in which every video stands for itself."""
+    design = clusters(label, [str(i) for i in range(len(label))])
+    return Ranking(score, label, design.of_video, 0.6), design
+
+
+@pytest.mark.parametrize("decimals", [6, 1])
+@pytest.mark.parametrize("n", [20, 101, 314])
+def test_measures_equal_those_of_scikit_learn_with_and_without_ties(n: int, decimals: int) -> None:
+    score, label = drawn(np.random.default_rng(n), n, decimals=decimals)
+    called = score > 0.6
+    fpr, tpr, _ = roc_curve(label, score, drop_intermediate=False)
+    closest = np.argmin(np.abs(fpr - (1 - tpr)))
+    expected = [roc_auc_score(label, score), accuracy_score(label, called), f1_score(label, called)]
+    expected.append((fpr[closest] + 1 - tpr[closest]) / 2)
+    np.testing.assert_allclose(measures.measure(score, label, 0.6), expected, atol=1e-12)
+
+
+def test_eer_is_that_of_torchmetrics() -> None:
+    torch = pytest.importorskip("torch")
+    from torchmetrics.functional.classification import binary_eer
+
+    for n in (50, 314):
+        score, label = drawn(np.random.default_rng(n), n)
+        theirs = float(binary_eer(torch.tensor(score), torch.tensor(label).long()))
+        assert measures.measure(score, label, 0.6)[MEASURES.index("eer")] == pytest.approx(theirs, abs=1e-6)
+
+
+def test_roc_and_calibration_equal_those_of_scikit_learn() -> None:
+    score, label = drawn(np.random.default_rng(3), 200, decimals=2)
+    curve = measures.roc(score, label)
+    fpr, tpr, _ = roc_curve(label, score, drop_intermediate=False)
+    np.testing.assert_allclose(curve.fpr, fpr, atol=1e-12)
+    np.testing.assert_allclose(curve.tpr, tpr, atol=1e-12)
+    assert measures.brier(score, label) == pytest.approx(brier_score_loss(label, score))
+    assert measures.log_loss(score, label) == pytest.approx(log_loss(label, np.clip(score, 1e-7, 1 - 1e-7)))
+    assert measures.tpr_at(curve, 0.05) == pytest.approx(tpr[fpr <= 0.05].max())
+    bins = measures.reliability(np.array([0.05, 0.15, 0.15, 1.0]), np.array([False, True, False, True]))
+    assert bins.n.tolist() == [1, 2, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert measures.calibration_error(bins) == pytest.approx((0.05 + 2 * 0.35) / 4)
+
+
+def test_thresholds_from_validation_do_what_their_names_say() -> None:
+    score, label = drawn(np.random.default_rng(5), 300)
+    curve = measures.roc(score, label)
+    reached = [
+        ((score > t) & label).sum() / label.sum() - ((score > t) & ~label).sum() / (~label).sum()
+        for t in score
+    ]
+    youden = measures.youden_threshold(curve)
+    at_youden = ((score > youden) & label).sum() / label.sum() - ((score > youden) & ~label).sum() / (
+        ~label
+    ).sum()
+    assert at_youden == pytest.approx(max(reached))
+    counts = measures.confusion(score, label, measures.eer_threshold(curve))
+    assert counts.real_wrong / (~label).sum() == pytest.approx(counts.fake_wrong / label.sum(), abs=0.011)
+    assert sum(counts) == 300
+
+
+def test_one_label_only_is_refused() -> None:
+    with pytest.raises(ValueError, match="REAL and FAKE"):
+        measures.measure(np.array([0.1, 0.9]), np.array([True, True]), 0.6)
+
+
+def test_any_weighting_of_videos_is_measured_as_if_they_were_repeated() -> None:
+    rng = np.random.default_rng(8)
+    score, label = drawn(rng, 60, decimals=1)
+    ranking, design = alone(score, label)
+    for counts in resamples(design, 25, seed=1, rows=25):
+        for row, measured in zip(counts, ranking.measure(counts), strict=True):
+            times = row[design.of_video]
+            expected = measures.measure(np.repeat(score, times), np.repeat(label, times), 0.6)
+            np.testing.assert_allclose(measured, expected, atol=1e-12)
+
+
+def test_the_bootstrap_interval_is_that_of_scipy_within_monte_carlo_error() -> None:
+    score, label = drawn(np.random.default_rng(0), 314)
+    ranking, design = alone(score, label)
+    ours = percentile(bootstrap([ranking], design, 10_000, seed=4)[0, 0])
+
+    def auroc(fake: np.ndarray, real: np.ndarray, axis: int = -1) -> np.ndarray:
+        return (fake[..., :, None] > real[..., None, :]).mean(axis=(-1, -2))
+
+    theirs = stats.bootstrap(
+        (score[label], score[~label]), auroc, n_resamples=2000, method="percentile", batch=50, rng=1
+    ).confidence_interval
+    # The 2.5 % quantile of 2,000 draws has a standard error of about 0.06 standard deviations.
+    deviation = bootstrap([ranking], design, 2000, seed=5)[0, 0].std()
+    np.testing.assert_allclose(ours, theirs, atol=0.25 * deviation)
+
+
+def test_label_shares_stay_and_whole_groups_are_drawn() -> None:
+    label = np.array([False, True, True, False, True, False, False, True])
+    group = ["a", "a", "a", "b", "b", "c", "d", "e"]
+    design = clusters(label, group)
+    assert sorted(len(stratum) for stratum in design.strata) == [1, 2, 2]
+    for counts in resamples(design, 200, seed=0, rows=64):
+        assert counts.shape[1] == 5
+        for stratum in design.strata:
+            assert (counts[:, stratum].sum(axis=1) == len(stratum)).all()
+
+
+def test_resamples_do_not_depend_on_the_size_of_batches() -> None:
+    _, design = alone(*drawn(np.random.default_rng(0), 40))
+    at_once = np.concatenate(list(resamples(design, 50, seed=3, rows=50)))
+    in_parts = np.concatenate(list(resamples(design, 50, seed=3, rows=7)))
+    assert (at_once == in_parts).all()
+
+
+def test_the_same_resamples_serve_every_run() -> None:
+    score, label = drawn(np.random.default_rng(2), 100)
+    ranking, design = alone(score, label)
+    twice = bootstrap([ranking, ranking], design, 300, seed=0)
+    assert (twice[0] == twice[1]).all()
+    assert percentile(twice[0, 0] - twice[1, 0]) == (0.0, 0.0)
+
+
+def covered(n_studies: int, clustered: bool, by_group: bool) -> float:
+    """How often a nominal 95 % interval holds the true AUROC, in studies drawn from a known distribution."""
+    rng = np.random.default_rng(2024)
+    if (
+        clustered
+    ):  # sources of one REAL and three FAKE videos; the FAKE ones of a source share their difficulty
+        group, label, spread = np.repeat(np.arange(80), 4), np.tile([False, True, True, True], 80), 1.6
+    else:
+        group, label, spread = np.arange(314), np.arange(314) % 2 == 1, 0.0
+    truth = stats.norm.cdf(1.5 / np.sqrt(2 + spread**2))
+    design = clusters(label, [str(g) for g in (group if by_group else np.arange(len(label)))])
+    inside = 0
+    for _ in range(n_studies // 25):  # 25 studies share their resamples, for speed
+        shared = rng.normal(0, spread, (25, group.max() + 1))[:, group] * label
+        latent = 1.5 * label + shared + rng.normal(0, 1, (25, len(label)))
+        rankings = [Ranking(scores, label, design.of_video, 0.6) for scores in latent]
+        for samples in bootstrap(rankings, design, 500, seed=int(rng.integers(1 << 30))):
+            low, high = percentile(samples[0])
+            inside += low <= truth <= high
+    return inside / n_studies
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_nominal_95_percent_interval_covers_93_to_97_percent(clustered: bool) -> None:
+    assert 0.93 <= covered(1000, clustered, by_group=True) <= 0.97
+
+
+def test_forgetting_the_groups_would_cover_too_little() -> None:
+    assert covered(400, clustered=True, by_group=False) < 0.91
+
+
+def slow_delong(first: np.ndarray, second: np.ndarray, label: np.ndarray) -> tuple[float, float]:
+    """The test straight from its definition: structural components by comparing every pair."""
+
+    def components(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        gap = score[label][:, None] - score[~label][None, :]
+        wins = (gap > 0) + 0.5 * (gap == 0)
+        return wins.mean(axis=1), wins.mean(axis=0)
+
+    (f1, r1), (f2, r2) = components(first), components(second)
+    of_fake, of_real = np.cov(f1, f2) / label.sum(), np.cov(r1, r2) / (~label).sum()
+    covariance = of_fake + of_real
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+    difference = f1.mean() - f2.mean()
+    return difference, 2 * stats.norm.sf(abs(difference) / np.sqrt(variance))
+
+
+@pytest.mark.parametrize("decimals", [6, 1])
+def test_delong_is_its_definition(decimals: int) -> None:
+    rng = np.random.default_rng(6)
+    first, label = drawn(rng, 150, 1.6, decimals)
+    second = np.clip(first + rng.normal(0, 0.3, 150), 0, 1).round(decimals)
+    np.testing.assert_allclose(delong(first, second, label), slow_delong(first, second, label), rtol=1e-9)
+    assert delong(first, second, label).difference == pytest.approx(
+        roc_auc_score(label, first) - roc_auc_score(label, second)
+    )
+    assert delong(first, first**2, label).p == 1.0
+
+
+def test_delong_and_the_paired_bootstrap_agree() -> None:
+    rng = np.random.default_rng(10)
+    first, label = drawn(rng, 314, 1.8)
+    second = np.clip(first + rng.normal(0, 0.25, 314), 0, 1)
+    one, design = alone(first, label)
+    other = Ranking(second, label, design.of_video, 0.6)
+    samples = bootstrap([one, other], design, 5000)
+    p = two_sided_p(samples[0, 0] - samples[1, 0])
+    assert p == pytest.approx(delong(first, second, label).p, abs=0.02)
+
+
+def test_welch_is_scipys_and_needs_two_seeds() -> None:
+    first, second = np.array([0.91, 0.9, 0.93]), np.array([0.85, 0.89])
+    assert welch(first, second).p == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue)
+    assert welch(first, second[:1]) is None
+
+
+def test_holm_on_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_bootstrap_p_value_is_never_zero() -> None:
+    assert two_sided_p(np.full(999, 0.1)) == pytest.approx(2 / 1000)
+    assert two_sided_p(np.zeros(999)) == 1.0
