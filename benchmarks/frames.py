@@ -1,9 +1,10 @@
 """CPU time of ten frames: ours over the peers' best, OpenCV grabbing every frame and retrieving ten.
 
-    python benchmarks/frames.py --repeats 3
+    PYTHONPATH=. python benchmarks/frames.py --repeats 3
 
 Prints a table and writes benchmarks/frames.json. Each figure is the least user + system time of this process
-over the repeats, the ways taking turns; "equal" says that our pixels are those of decoding every frame with PyAV.
+over the repeats, the ways taking turns; "equal" says that our pixels are those of decoding every frame with
+PyAV.
 """
 
 import argparse
@@ -113,11 +114,8 @@ def main() -> None:
             for path in paths:
                 line = measure(kind, path, arguments.repeats)
                 lines.append(line)
-                print(
-                    f"{line.kind:28} {line.video:18} {line.frames:6} {line.floor:6.2f}s {line.all_frames:6.2f}s "
-                    f"{line.ours:6.2f}s {line.ratio:6.2f}  {line.equal}",
-                    flush=True,
-                )
+                times = f"{line.floor:6.2f}s {line.all_frames:6.2f}s {line.ours:6.2f}s {line.ratio:6.2f}"
+                print(f"{line.kind:28} {line.video:18} {line.frames:6} {times}  {line.equal}", flush=True)
     ratios = {}
     for kind in dict.fromkeys(line.kind for line in lines):
         chosen = [line for line in lines if line.kind == kind]
