@@ -57,7 +57,7 @@ report: .venv/ready ## tables, figures and the page of STUDY
 	$(BIN)/python report.py study=$(STUDY)
 
 bench: .venv/ready ## every benchmark, each a table
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; PYTHONPATH=. $(BIN)/python $$benchmark || exit 1; done
 
 app: .venv/ready ## drop a video on a page, see the verdict (RUN=run folder)
 	$(BIN)/python -m dfdc_lightning.app run=$(RUN)
