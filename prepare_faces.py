@@ -34,7 +34,6 @@ def main(config: DictConfig) -> None:
         timeout=config.timeout,
         shard=Shard.parse(config.shard, config.shards),
         redo=config.redo,
-        few_parts=config.few_parts,
     )
 
 

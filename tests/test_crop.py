@@ -22,7 +22,9 @@ def scene(colour: tuple[int, int, int], size: tuple[int, int] = (240, 320)) -> n
 
 def test_the_person_found_longest_comes_first() -> None:
     images = [scene((120, 100, 90))] * 10
-    faces = [boxes_at((80, 100, 40), (240, 100, 60)) if t < 3 else boxes_at((80 + t, 100, 40)) for t in range(10)]
+    faces = [
+        boxes_at((80, 100, 40), (240, 100, 60)) if t < 3 else boxes_at((80 + t, 100, 40)) for t in range(10)
+    ]
     first, second = follow(images, faces)
     assert first.found.all()
     assert second.found.sum() == 3

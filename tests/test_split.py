@@ -46,9 +46,7 @@ def test_the_quota_of_the_study_is_filled_exactly() -> None:
 
 def test_the_quota_is_filled_even_if_there_are_only_as_many() -> None:
     videos = [
-        video
-        for k in range(1568)
-        for video in (Candidate(f"r{k}", REAL), Candidate(f"f{k}", FAKE, f"r{k}"))
+        video for k in range(1568) for video in (Candidate(f"r{k}", REAL), Candidate(f"f{k}", FAKE, f"r{k}"))
     ]
     for seed in range(3):
         assert cells(run(Plan(videos, ByGroup(seed), 1568)))["train", REAL] == 1254
@@ -65,7 +63,12 @@ def test_a_group_never_crosses_splits() -> None:
 
 
 def test_a_chain_of_originals_is_one_group_named_by_its_source() -> None:
-    chain = [Candidate("c", FAKE, "b"), Candidate("b", FAKE, "a"), Candidate("x", FAKE, "a"), Candidate("z", REAL)]
+    chain = [
+        Candidate("c", FAKE, "b"),
+        Candidate("b", FAKE, "a"),
+        Candidate("x", FAKE, "a"),
+        Candidate("z", REAL),
+    ]
     assert group_of(chain) == {"c": "a", "b": "a", "x": "a", "z": "z"}
     assert group_of(chain[::-1]) == group_of(chain)
 
@@ -127,16 +130,6 @@ def test_shards_share_the_work_without_overlap() -> None:
     assert max(sizes.values()) < 1.3 * min(sizes.values())
 
 
-def test_few_parts_are_enough_if_asked_for() -> None:
-    videos = dfdc(1000)
-    part = {video.name: video.part for video in videos}
-    spread, packed = (
-        {part[row.video] for row in run(Plan(videos, ByGroup(), 40, few_parts=few))} for few in (False, True)
-    )
-    assert len(spread) > 40
-    assert len(packed) < 12
-
-
 @pytest.mark.parametrize("n", [3, 4, 5, 10, 80, 1568])
 def test_shares_add_up_and_leave_no_split_empty(n: int) -> None:
     divided = shares(n, {"train": 0.8, "val": 0.1, "test": 0.1})
@@ -150,7 +143,9 @@ def test_parts_keep_to_their_ranges() -> None:
     rows = run(Plan(videos, ByPart(), 100))
     ranges = {"train": range(35), "val": range(35, 40), "test": range(40, 50)}
     assert all(part[row.video] in ranges[row.split] for row in rows if row.split)
-    assert cells(rows) == {(s, label): n for s, n in {"train": 70, "val": 10, "test": 20}.items() for label in (REAL, FAKE)}
+    assert cells(rows) == {
+        (s, label): n for s, n in {"train": 70, "val": 10, "test": 20}.items() for label in (REAL, FAKE)
+    }
 
 
 def test_a_group_across_part_ranges_is_left_out_whole() -> None:

@@ -46,6 +46,7 @@ class Look:
 
         Raises:
             OSError: When the clip cannot be written: no video's fault, so it ends the run.
+            UserError: When no video can be had or looked at for now.
         """
         cv2.setNumThreads(1)  # the workers are the parallelism
         row, place = self.blank(video), ""
@@ -99,10 +100,9 @@ def prepare(
     *,
     per_label: int | None = 1568,
     workers: int | None = None,
-    timeout: float = 120,
+    timeout: float = 120.0,
     shard: Shard = WHOLE,
     redo: Collection[str] = (),
-    few_parts: bool = False,
 ) -> list[Row]:
     """Fill a face cache from a source and print what is in it.
 
@@ -116,7 +116,6 @@ def prepare(
         timeout: Seconds a video may take.
         shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
         redo: Statuses whose videos are looked at again.
-        few_parts: Fill the quota from as few parts as possible, instead of evenly from all.
 
     Returns:
         The rows of the manifest, or of what is known so far in a shard of many.
@@ -133,7 +132,7 @@ def prepare(
         journal = Journal(cache.root, shard)
         known = _known(cache, journal, redo, look.profile)
         outcomes = _heard(stages, known, look)
-        plan = Plan(_candidates(stages, outcomes), splitter, per_label, few_parts)
+        plan = Plan(_candidates(stages, outcomes), splitter, per_label)
         _refuse_one_label(plan, stages)
         if shard.n == 1:
             _sweep(cache.root)
@@ -215,18 +214,14 @@ def _looked_at(
 def _left(
     stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard
 ) -> dict[int, list[Video]]:
-    """Videos still to be looked at, by number of their stage.
-
-    The stage with the queues' furthest videos comes last: there the failures of all others are replaced.
-    """
+    """Videos still to be looked at, by number of their stage."""
     pending = plan.pending({name: row.status == "ok" for name, row in outcomes.items()})
-    places = {name: place for name, place in pending.items() if shard_of(name, shard.n) == shard.number}
-    left = {
+    ours = {name for name in pending if shard_of(name, shard.n) == shard.number}
+    return {
         number: videos
         for number, stage in enumerate(stages)
-        if (videos := [video for video in stage.videos if video.name in places])
+        if (videos := [video for video in stage.videos if video.name in ours])
     }
-    return dict(sorted(left.items(), key=lambda item: max(places[video.name] for video in item[1])))
 
 
 def _tallied(n: Counter[str]) -> str:

@@ -150,16 +150,9 @@ class Plan:
         candidates: All videos with a label, in any order.
         splitter: Gives each group its split.
         per_label: Good clips wanted of each label over all splits; None looks at every video.
-        few_parts: Whether queues go through one part after the other, so that few parts are enough.
     """
 
-    def __init__(
-        self,
-        candidates: Iterable[Candidate],
-        splitter: Splitter,
-        per_label: int | None,
-        few_parts: bool = False,
-    ) -> None:
+    def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
         videos = [video for video in candidates if video.label in LABELS]
         self.group = group_of(videos)
         members: dict[str, list[Candidate]] = {}
@@ -167,12 +160,7 @@ class Plan:
             members.setdefault(self.group[video.name], []).append(video)
         self.split = splitter.assign(members)
         self.queues: dict[tuple[str, str], list[str]] = {(s, label): [] for s in SPLITS for label in LABELS}
-
-        def place(video: Candidate) -> tuple[bytes, bytes]:
-            part = order(splitter.seed, f"part {video.part}") if few_parts else b""
-            return part, order(splitter.seed, video.name)
-
-        for video in sorted(videos, key=place):
+        for video in sorted(videos, key=lambda video: order(splitter.seed, video.name)):
             if split := self.split.get(self.group[video.name]):
                 self.queues[split, video.label].append(video.name)
         quota = None if per_label is None else shares(per_label, splitter.fractions)
@@ -182,17 +170,17 @@ class Plan:
         }
         self.per_label = per_label
 
-    def pending(self, good: Mapping[str, bool]) -> dict[str, int]:
-        """Videos still to be looked at and their places in the queues, given which of those seen are good."""
-        waiting: dict[str, int] = {}
+    def pending(self, good: Mapping[str, bool]) -> list[str]:
+        """Videos still to be looked at, given which of those seen are good."""
+        waiting: list[str] = []
         for cell, queue in self.queues.items():
             hopeful = 0
-            for place, name in enumerate(queue):
+            for name in queue:
                 if hopeful == self.wanted[cell]:
                     break
                 hopeful += good.get(name, True)
                 if name not in good:
-                    waiting[name] = place
+                    waiting.append(name)
         return waiting
 
     def used(self, good: Mapping[str, bool]) -> dict[str, str]:
