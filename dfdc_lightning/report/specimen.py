@@ -110,7 +110,7 @@ def _scores(
     return np.round(scores, 6)
 
 
-def _curve(rng: np.random.Generator, epochs: int, auroc: float) -> list[dict[str, float]]:
+def _curve(rng: np.random.Generator, epochs: int, auroc: float) -> list[dict[str, int | float]]:
     rows = []
     for epoch in range(epochs):
         grown = 1 - np.exp(-(epoch + 1) / (0.25 * epochs))

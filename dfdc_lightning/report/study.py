@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.report.measures import measure
 from dfdc_lightning.report.predictions import Scores, read_predictions
+
+_ROUNDING = 1e-4  # runs measure in single precision
 
 
 class Note(NamedTuple):
@@ -166,6 +169,7 @@ def _read_scores(run: Run, notes: list[Note]) -> None:
     if faults.get("val") == faults.get("test"):
         faults.pop("val", None)
     notes += [Note(run.name, fault, consequences.get(split, "not used")) for split, fault in faults.items()]
+    _compare_with_result(run, notes)
     both = [set(run.splits[split].group) for split in ("val", "test") if split in run.splits]
     if len(both) == 2 and both[0] & both[1]:
         group = min(both[0] & both[1])
@@ -177,6 +181,17 @@ def _read_scores(run: Run, notes: list[Note]) -> None:
                 "left out of every mean and comparison (leak)",
             )
         )
+
+
+def _compare_with_result(run: Run, notes: list[Note]) -> None:
+    """The run's own AUROC and ours are two paths to one number."""
+    for split in sorted(run.splits.keys() & {"val", "test"}):
+        stated = run.section(split).get("auroc")
+        scores = run.splits[split]
+        ours = float(measure(scores.score, scores.label, run.threshold)[0])
+        if isinstance(stated, int | float) and abs(stated - ours) > _ROUNDING:
+            what = f"result.json says {split} AUROC {stated:.4f}, its predictions.csv gives {ours:.4f}"
+            notes.append(Note(run.name, what, "the report goes by predictions.csv"))
 
 
 def _agree_on_test_videos(study: Study) -> None:

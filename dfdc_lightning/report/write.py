@@ -8,6 +8,7 @@ from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.figures import all_figures, save
 from dfdc_lightning.report.page import html
+from dfdc_lightning.report.provenance import differences
 from dfdc_lightning.report.published import published
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.tables import all_tables
@@ -29,6 +30,12 @@ def write_report(
     Raises:
         UserError: When a study does not exist or none of its runs can be used.
     """
+    if not 0 < confidence < 1:
+        raise UserError(f"confidence={confidence:g} is not between 0 and 1: give for example 0.95")
+    if n_resamples < 100:
+        raise UserError(
+            f"n_resamples={n_resamples} is too few for an interval: give 100 or more, 10000 by default"
+        )
     order = list(dict.fromkeys(experiment for experiment, _ in published()))
     read = [read_study(root, name, [baseline, *order]) for name in studies]
     evidence = gather(read, baseline, n_resamples, seed, confidence)
@@ -39,11 +46,20 @@ def write_report(
         )
     folder = Path(root) / evidence.name / "report"
     tables, pictures = all_tables(evidence), all_figures(evidence)
-    for table in tables:
+    for table in [*tables, differences(evidence)]:
         for ending, text in (("md", table.markdown() + "\n"), ("csv", table.csv()), ("tex", table.latex())):
             atomic.write_text(folder / "tables" / f"{table.name}.{ending}", text)
     for picture in pictures:
         save(picture, folder / "figures")
+    _clear(folder / "tables", {table.name for table in [*tables, differences(evidence)]})
+    _clear(folder / "figures", {picture.name for picture in pictures})
     atomic.write_text(folder / "index.html", html(evidence, tables, pictures, folder / "figures"))
     atomic.write_text(folder / "model_card.md", model_card(evidence))
     return evidence, folder
+
+
+def _clear(folder: Path, names: set[str]) -> None:
+    """Remove what an earlier report left of experiments that are no longer there."""
+    for path in folder.iterdir():
+        if path.stem not in names:
+            path.unlink()

@@ -1,0 +1,307 @@
+"""report.py from the command line, and what it does with studies that are not as they should be."""
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.report.answer import answer
+from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.specimen import write_study
+from dfdc_lightning.report.study import read_study
+from dfdc_lightning.report.write import write_report
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("untouched")
+    write_study(root / "toy", {"baseline": 1.5, "lstm": 2.4}, seeds=(0, 1, 2), videos=60)
+    return root
+
+
+@pytest.fixture
+def root(untouched: Path, tmp_path: Path) -> Path:
+    shutil.copytree(untouched, tmp_path / "multirun")
+    return tmp_path / "multirun"
+
+
+def command(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "report.py"), *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def evidence(root: Path, *studies: str) -> Evidence:
+    read = [read_study(root, name, ["baseline"]) for name in studies or ("toy",)]
+    return gather(read, n_resamples=200)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def seeds(found: Evidence, experiment: str) -> list[int]:
+    return [run.run.seed for e in found.experiments if e.name == experiment for run in e.runs]
+
+
+def edit(root: Path, change: Callable[[list[list[str]]], None], run: str = "toy/lstm/1") -> None:
+    path = root / run / "predictions.csv"
+    with path.open(newline="") as file:
+        lines = list(csv.reader(file))
+    change(lines)
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def test_one_command_prints_the_table_and_writes_the_folder(root: Path) -> None:
+    done = command(f"root={root}", "study=toy", "n_resamples=300")
+    assert done.returncode == 0, done.stderr
+    assert "| lstm" in done.stdout
+    assert "index.html" in done.stdout.splitlines()[-1]
+    folder = root / "toy" / "report"
+    assert {path.name for path in folder.iterdir()} == {"tables", "figures", "index.html", "model_card.md"}
+    for name in ("results", "auroc", "accuracy", "f1", "eer", "confusion", "differences", "significance"):
+        for ending in ("md", "csv", "tex"):
+            assert (folder / "tables" / f"{name}.{ending}").stat().st_size > 50
+    assert {path.name for path in root.iterdir()} == {"toy"}
+
+    # The same input gives the same bytes, in another process and after something was left over.
+    before = digest(folder)
+    (folder / "figures" / "learning_gone.png").write_bytes(b"left over")
+    write_report(root, ["toy"], n_resamples=300)
+    assert digest(folder) == before
+
+
+def test_the_report_starts_without_torch() -> None:
+    code = "import sys, dfdc_lightning.report.write; print('torch' in sys.modules, 'hydra' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_two_studies_stand_side_by_side(root: Path) -> None:
+    write_study(root / "later", {"baseline": 2.4, "sixth": 1.0}, seeds=(0, 1), videos=60)
+    done = command(f"root={root}", "study=toy,later", "n_resamples=200")
+    assert done.returncode == 0, done.stderr
+    assert "| later: sixth" in done.stdout
+    assert (root / "toy+later" / "report" / "index.html").is_file()
+    pairs = [(c.experiment.label, c.reference.label) for c in evidence(root, "toy", "later").comparisons]
+    assert pairs == [
+        ("toy: lstm", "toy: baseline"),
+        ("later: sixth", "later: baseline"),
+        ("later: baseline", "toy: baseline"),
+    ]
+
+
+def test_studies_on_other_videos_are_not_compared(root: Path) -> None:
+    write_study(root / "small", {"baseline": 1.5}, seeds=(0, 1), videos=40)
+    found = evidence(root, "toy", "small")
+    assert all(c.experiment.study == c.reference.study for c in found.comparisons)
+    assert any("other videos" in note.what for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["study=absent"], "study=absent: .*absent does not exist; studies in .*: toy"),
+        (["study=toy", "baselin=x"], "baselin"),
+        (["study=toy", "confidence=95"], "confidence=95"),
+        (["study=toy", "n_resamples=0"], "n_resamples=0"),
+        (["study=toy", "root=nowhere"], "nowhere/toy does not exist; studies in nowhere: none"),
+    ],
+)
+def test_a_wrong_command_gets_one_sentence_and_code_2(
+    untouched: Path, words: list[str], sentence: str
+) -> None:
+    done = command(*words) if "root=nowhere" in words else command(f"root={untouched}", *words)
+    assert done.returncode == 2
+    assert re.search(sentence, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_study_without_a_finished_run_is_refused_with_its_reasons(root: Path) -> None:
+    for result in root.rglob("result.json"):
+        result.unlink()
+    with pytest.raises(UserError, match="no run can be used yet .*unfinished"):
+        write_report(root, ["toy"])
+    shutil.rmtree(root / "toy" / "lstm")
+    shutil.rmtree(root / "toy" / "baseline")
+    with pytest.raises(UserError, match="no run folder"):
+        write_report(root, ["toy"])
+
+
+def test_a_half_finished_study_says_what_is_missing_and_uses_what_is_there(root: Path) -> None:
+    (root / "toy/lstm/1/result.json").unlink()
+    shutil.rmtree(root / "toy/lstm/2")
+    (root / "toy/baseline/2/result.json").unlink()
+    (root / "toy/baseline/2/error.txt").write_text("Traceback …\nRuntimeError: out of memory\n")
+    found = evidence(root)
+    assert (seeds(found, "lstm"), seeds(found, "baseline")) == ([0], [0, 1])
+    notes = {note.where: str(note) for note in found.notes}
+    assert "unfinished (10 epochs so far)" in notes["toy/lstm/1"]
+    assert "is missing" in notes["toy/lstm/2"]
+    assert "failed (RuntimeError: out of memory)" in notes["toy/baseline/2"]
+    assert "one usable seed" in notes["toy/lstm"]
+    assert found.experiments[1].deviation("auroc") is None
+    assert found.comparisons[0].p_seeds is None
+    _, folder = write_report(root, ["toy"], n_resamples=100)
+    page = (folder / "index.html").read_text()
+    assert all(note.where in page and note.consequence in page for note in found.notes)
+
+
+def test_an_experiment_without_any_usable_run_is_named(root: Path) -> None:
+    for seed in range(3):
+        (root / f"toy/lstm/{seed}/result.json").unlink()
+    found = evidence(root)
+    assert [e.name for e in found.experiments] == ["baseline"]
+    assert any(note.where == "toy/lstm" and "no usable run" in note.what for note in found.notes)
+    assert answer(found)[0].startswith("baseline reaches a test AUROC of")
+
+
+def test_without_a_baseline_nothing_is_compared_and_that_is_said(root: Path) -> None:
+    shutil.rmtree(root / "toy/baseline")
+    found = evidence(root)
+    assert found.comparisons == []
+    assert any("'baseline'" in note.what for note in found.notes)
+
+
+def truncate(lines: list[list[str]]) -> None:
+    del lines[-1][3:]
+
+
+def cut_rows(lines: list[list[str]]) -> None:
+    del lines[-5:]
+
+
+def spoil_score(value: str) -> Callable[[list[list[str]]], None]:
+    def change(lines: list[list[str]]) -> None:
+        next(line for line in lines if line[0] == "test")[4] = value
+
+    return change
+
+
+def repeat(lines: list[list[str]]) -> None:
+    lines[-1] = list(lines[-2])
+
+
+def one_class(lines: list[list[str]]) -> None:
+    for line in lines[1:]:
+        line[3] = "FAKE"
+
+
+def rename_video(lines: list[list[str]]) -> None:
+    lines[-1][1] = "another_video"
+
+
+def other_label(lines: list[list[str]]) -> None:
+    lines[-1][3] = "MAYBE"
+
+
+def leak(lines: list[list[str]]) -> None:
+    lines[-1][2] = lines[1][2]
+
+
+def no_head(lines: list[list[str]]) -> None:
+    del lines[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (truncate, "truncated: line 121 has 3 of 5 fields"),
+        (cut_rows, "has 55 test videos, result.json counts 60"),
+        (spoil_score("nan"), "score 'nan' for test video test000000"),
+        (spoil_score("1.2"), "score '1.2'"),
+        (spoil_score("-0.1"), "score '-0.1'"),
+        (spoil_score("high"), "score 'high'"),
+        (repeat, "more than once"),
+        (one_class, "only FAKE videos"),
+        (rename_video, "60 test videos differ from the study's 60"),
+        (other_label, "label 'MAYBE'"),
+        (leak, "is in val and in test"),
+        (no_head, "predictions.csv begins with"),
+    ],
+)
+def test_a_bad_prediction_file_is_named_and_left_out(
+    root: Path, change: Callable[[list[list[str]]], None], sentence: str
+) -> None:
+    edit(root, change)
+    found = evidence(root)
+    assert seeds(found, "lstm") == [0, 2]
+    assert seeds(found, "baseline") == [0, 1, 2]
+    about = [note for note in found.notes if note.where == "toy/lstm/1"]
+    assert any(sentence in note.what for note in about), about
+    assert all("left out" in note.consequence for note in about)
+
+
+def test_a_missing_or_binary_prediction_file_is_named(root: Path) -> None:
+    (root / "toy/lstm/0/predictions.csv").unlink()
+    (root / "toy/lstm/1/predictions.csv").write_bytes(bytes(range(256)) * 10)
+    found = evidence(root)
+    assert seeds(found, "lstm") == [2]
+    assert {"toy/lstm/0", "toy/lstm/1"} <= {note.where for note in found.notes}
+
+
+def test_bad_validation_scores_leave_the_test_scores_in(root: Path) -> None:
+    def spoil(lines: list[list[str]]) -> None:
+        lines[1][4] = "nan"
+
+    edit(root, spoil)
+    found = evidence(root)
+    assert seeds(found, "lstm") == [0, 1, 2]
+    assert found.experiments[1].runs[1].validation_auroc is None
+    assert any(note.consequence == "left out of everything chosen on validation" for note in found.notes)
+
+
+def test_bad_frame_scores_leave_the_video_scores_in(root: Path) -> None:
+    def spoil(lines: list[list[str]]) -> None:
+        lines[-1][7] = "nan"
+
+    edit(root, spoil, "toy/baseline/1")
+    found = evidence(root)
+    assert seeds(found, "baseline") == [0, 1, 2]
+    assert found.experiments[0].runs[1].frame_auroc is None
+    assert any(note.consequence == "left out of frame-level numbers" for note in found.notes)
+
+
+def test_other_damaged_files_are_named(root: Path) -> None:
+    (root / "toy/lstm/0/result.json").write_text("{")
+    (root / "toy/lstm/1/metrics.csv").write_text("epoch,val/auroc\n0,high\n")
+    (root / "toy/baseline/1/.hydra/config.yaml").write_text("a: [")
+    found = evidence(root)
+    assert seeds(found, "lstm") == [1, 2]
+    text = "\n".join(map(str, found.notes))
+    for words in ("result.json cannot be read", "metrics.csv cannot be read", "config.yaml cannot be read"):
+        assert words in text
+
+
+def test_a_result_that_contradicts_its_predictions_is_shown(root: Path) -> None:
+    path = root / "toy/lstm/1/result.json"
+    result = json.loads(path.read_text())
+    result["test"]["auroc"] = 0.999
+    path.write_text(json.dumps(result))
+    assert any("says test AUROC 0.9990" in note.what for note in evidence(root).notes)
+    assert not any("says" in str(note) for note in evidence(root).notes if note.where != "toy/lstm/1")
+
+
+def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:
+    first = answer(evidence(root))[0]
+    assert first.startswith("lstm beats baseline by 0.")
+    assert "mean of 3 seeds against 3 seeds" in first
