@@ -363,8 +363,12 @@ def introduction(config: DictConfig, run: Run) -> str:
     title = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
     if config.print_config:
         return f"{title}\n{OmegaConf.to_yaml(config, resolve=True)}"
-    plain = OmegaConf.to_container(compose(HydraConfig.get().job.config_name), resolve=True)
-    changes = differences(plain, OmegaConf.to_container(config, resolve=True))
+    hydra = HydraConfig.get()
+    where: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)  # it may lie in another folder
+    plain = compose(hydra.job.config_name, [*where, f"seed={config.seed}"])
+    changes = differences(
+        OmegaConf.to_container(plain, resolve=True), OmegaConf.to_container(config, resolve=True)
+    )
     return "\n".join([title, *(f"  {change}" for change in changes or ["as the baseline"])])
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.runs import Run, result_settings
+from dfdc_lightning.runs import Run, one_sentence, result_settings
 from dfdc_lightning.sweep.process import run_in_own_process, tie_to_parent
 
 Job = Callable[[DictConfig], float]
@@ -34,7 +34,8 @@ def isolated(main: Job) -> Job:
     def job(config: DictConfig) -> float:
         tie_to_parent()
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            return main(config)
+            with one_sentence():  # before Hydra adds a line of its own
+                return main(config)
         return _run_apart(Path(main.__code__.co_filename).resolve(), config)
 
     return job

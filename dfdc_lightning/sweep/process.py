@@ -28,6 +28,9 @@ class Ending(NamedTuple):
     @property
     def epitaph(self) -> str:
         """One sentence on what happened."""
+        errors = [line for line in self.last_words.splitlines() if line.startswith("error: ")]
+        if errors:
+            return errors[-1].removeprefix("error: ")
         if self.status >= 0:
             return f"the process ended with exit code {self.status} and left no traceback"
         name = signal.Signals(-self.status).name

@@ -1,0 +1,60 @@
+"""A run without torch: train.py's frame around a fate that the test chose, e.g. TOY_FATES='{"3": "exit"}'."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from dfdc_lightning import atomic
+from dfdc_lightning.runs import Run, command
+from dfdc_lightning.sweep import isolated
+
+
+def meet(fate: str) -> None:
+    """Die in the way asked for, or not at all."""
+    match fate:
+        case "raise":
+            raise RuntimeError("the loss is not finite")
+        case "exit":
+            os._exit(7)
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "memory":
+            bytearray(1 << 62)
+        case "lost":
+            Path("clips/gone.npz").read_bytes()
+        case "hang":  # as loader workers do: a process below ours that would outlive it
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            time.sleep(600)
+        case "stubborn":
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            time.sleep(600)
+
+
+@hydra.main(version_base="1.3", config_path=".", config_name="toy")
+@isolated
+def main(config: DictConfig) -> float:
+    """Leave the files that a run leaves."""
+    run = Run.claim(config)
+    if not run.finished:
+        with run.recording():
+            atomic.write_csv(run.metrics, ["epoch", "val/auroc", "seconds"], [[0, 0.5, 60]])
+            meet(json.loads(os.environ.get("TOY_FATES", "{}")).get(str(config.seed), ""))
+            figures = {"auroc": 0.9, "accuracy": 0.8, "f1": 0.7, "eer": 0.1, "lr": config.lr}
+            shown = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid()}
+            about = {"experiment": config.name, "seed": config.seed, "seconds": 120.0, "epochs": 2}
+            best = {"best_epoch": 1, "test": figures, "val": figures}
+            atomic.write_json(run.result_file, about | best | shown)
+    return run.announce()
+
+
+if __name__ == "__main__":
+    command(main)
