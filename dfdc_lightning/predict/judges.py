@@ -72,13 +72,14 @@ class OnnxJudge:
 
     Args:
         path: The .onnx file.
+        card: Its card; None reads model.json.
 
     Raises:
         UserError: When onnxruntime is not installed or the file is no such model.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.card = Card.read(path.with_suffix(".json"))
+    def __init__(self, path: Path, card: Card | None = None) -> None:
+        self.card = card or Card.read(path.with_suffix(".json"))
         self.identity = _identity(path)
         self._session = _started(lambda: self._load(path))
 

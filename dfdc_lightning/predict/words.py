@@ -3,6 +3,12 @@
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.predict.verdict import Verdict
 
+LIMITS = (
+    f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is genuine, {FAKE} "
+    "is no proof of a forgery and says nothing of who made it or why. Voice, text and everything outside the face "
+    "are not examined; strong compression, filters and unusual light can mislead it."
+)
+
 
 def headline(verdict: Verdict) -> str:
     """The verdict's number under its right name: a probability only where it was calibrated."""
@@ -53,12 +59,8 @@ def meaning(verdict: Verdict) -> str:
         )
     tested = sum(card.counts["test"].values())
     parts.append(
-        f"On {tested} test videos from the same source, with people it had never seen, {card.test['accuracy']:.0%} of its "
+        f"On {tested} test videos from the same source, none made from a video it had seen, {card.test['accuracy']:.0%} of its "
         f"verdicts were right (at the threshold {card.training_threshold:g}; AUROC {card.test['auroc']:.3f})."
     )
-    parts.append(
-        f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is genuine, {FAKE} "
-        "is no proof of a forgery and says nothing of who made it or why. Voice, text and everything outside the face "
-        "were not examined; strong compression, filters and unusual light can mislead it."
-    )
+    parts.append(LIMITS)
     return " ".join(parts)

@@ -1,0 +1,170 @@
+"""`python -m dfdc_lightning.export run=RUN out=DIR [cache=FOLDER]`: a trained run as files that need no training code.
+
+`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, frame logits and Grad-CAM
+maps, `model.json` what must be known to use it (`predict/card.py`), `model_card.md` the same for people.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from safetensors.torch import save_file
+from torch import Tensor
+from torch._decomp import get_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from dfdc_lightning import atomic
+from dfdc_lightning.arguments import arguments
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.explain.gradcam import read_with_maps
+from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.explain.readout import Readout
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.models.detector import Detector
+from dfdc_lightning.predict.card import Card
+from dfdc_lightning.predict.judges import OnnxJudge
+from dfdc_lightning.predict.model_card import model_card
+from dfdc_lightning.runs import Run, command
+
+TOLERANCE = 1e-3  # largest difference of a logit between the engines
+_CLIPS = 16  # real clips the engines are compared on
+
+_ATEN = torch.ops.aten
+# ONNX has no such operators; torch knows how to write them with simpler ones.
+_BACKWARD = get_decompositions(
+    [
+        _ATEN.silu_backward, _ATEN.gelu_backward, _ATEN.hardswish_backward, _ATEN.hardsigmoid_backward,
+        _ATEN.elu_backward, _ATEN.leaky_relu_backward, _ATEN.sigmoid_backward, _ATEN.tanh_backward,
+        _ATEN.threshold_backward, _ATEN.native_batch_norm_backward,
+    ]
+)  # fmt: skip
+
+
+class Parity:
+    """How far onnxruntime is from torch on the same clips.
+
+    Args:
+        torch_reading: What torch says.
+        onnx_reading: What onnxruntime says.
+    """
+
+    def __init__(self, torch_reading: Reading, onnx_reading: Reading) -> None:
+        assert torch_reading.maps is not None and onnx_reading.maps is not None
+        self.clips = len(torch_reading.logits)
+        self.logit = _largest(torch_reading.logits - onnx_reading.logits)
+        self.score = _largest(torch_reading.scores - onnx_reading.scores)
+        strongest = max(_largest(torch_reading.maps), 1e-12)
+        self.maps = _largest(torch_reading.maps - onnx_reading.maps) / strongest
+
+    def __str__(self) -> str:
+        return (
+            f"torch and onnxruntime on {self.clips} clips: largest difference {self.logit:.2g} in a logit, "
+            f"{self.score:.2g} in a score, {self.maps:.2g} of the strongest place in a map"
+        )
+
+
+def export(run: Run, out: Path, cache: FaceCache) -> Parity:
+    """Write all files of a run's best checkpoint, the ONNX file only once it says what torch says.
+
+    Args:
+        run: A finished run.
+        out: The folder to write to.
+        cache: The cache the run was trained on: real clips to compare the engines on.
+
+    Raises:
+        UserError: When the run is unfinished, the cache is another one, or the engines differ.
+    """
+    card = Card.of_run(run)
+    faces = _real_clips(cache, card)
+    detector = run.load_detector().float()
+    program = _traced(detector, faces[:2])
+    with atomic.replacing(out / "model.onnx") as temporary:
+        program.save(temporary, external_data=False)
+        atomic.write_json(out / "model.json", card._asdict())
+        parity = Parity(read_with_maps(detector, faces), OnnxJudge(temporary, card).read(faces, maps=True))
+        if not parity.logit <= TOLERANCE:  # NaN is a difference too
+            raise UserError(f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}")
+    with atomic.replacing(out / "model.safetensors") as temporary:
+        weights = {name: value.contiguous() for name, value in detector.state_dict().items()}
+        save_file(weights, temporary, {"format": "pt", "model": card.name})
+    atomic.write_text(out / "model_card.md", model_card(card, str(parity)))
+    return parity
+
+
+def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, frame logits and signed Grad-CAM maps in operations that can be traced, gradient included.
+
+    It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the export compares
+    the two on every model it writes.
+    """
+    kept: list[Float[Tensor, "n c h w"]] = []
+
+    def cut(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    hook = readout.detector.last_conv.register_forward_hook(cut)
+    try:
+        with torch.enable_grad():
+            logits, frame_logits = readout(faces)
+            (gradient,) = torch.autograd.grad(logits.sum(), kept[0])
+    finally:
+        hook.remove()
+    maps = (gradient.mean((2, 3), keepdim=True) * kept[0].detach()).sum(1)
+    return logits.detach(), frame_logits.detach(), maps.unflatten(0, faces.shape[:2])
+
+
+def _traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
+    readout = Readout(detector.eval().requires_grad_(requires_grad=False))
+    example = torch.from_numpy(faces)
+
+    def read(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return with_maps(readout, faces)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own exporter about torch's own future
+        with torch.backends.mkldnn.flags(enabled=False):  # whose fused LSTM no other engine knows
+            graph = make_fx(read, _BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True)(example)
+        program = torch.onnx.export(
+            graph,
+            (example,),
+            input_names=["faces"],
+            output_names=list(Reading._fields),
+            dynamic_shapes=({0: torch.export.Dim("clips")},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    return program
+
+
+def _real_clips(cache: FaceCache, card: Card) -> UInt8[np.ndarray, "b t 3 h w"]:
+    rows = [row for row in cache.rows() if row.status == "ok" and row.profile == card.profile]
+    if len(rows) < 2:
+        raise UserError(
+            f"{cache.root} holds no clips of profile {card.profile}, on which the engines are compared: give the cache "
+            "the run was trained on (cache=FOLDER)"
+        )
+    chosen = sorted(rows, key=lambda row: (row.split != "test", row.video))[:_CLIPS]
+    return np.stack([cache.read_faces(row.video) for row in chosen])
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.abs(values).max())
+
+
+def main() -> None:
+    """Export what the command line names."""
+    given = arguments(sys.argv[1:], {"run": None, "out": None, "cache": ""})
+    run, out = Run(Path(given["run"])), Path(given["out"])
+    parity = export(run, out, FaceCache(Path(given["cache"] or run.config.data.cache)))
+    for name in ("model.onnx", "model.json", "model.safetensors", "model_card.md"):
+        print(out / name)
+    print(parity)
+
+
+if __name__ == "__main__":
+    command(main)
