@@ -1,8 +1,8 @@
 """Numbers of one set of clips, from probabilities: AUROC, accuracy, F1 and EER of videos, AUROC of frames.
 
-AUROC, accuracy and F1 are torchmetrics' own; all equal scikit-learn's. A video is called FAKE when its score is
-above the threshold. EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; where
-several points tie, the one with the highest threshold.
+AUROC, accuracy and F1 are torchmetrics' own; all equal scikit-learn's. A video is called FAKE when its score
+is above the threshold. EER is (FPR + FNR) / 2 at that point of the ROC curve where the two differ least; of
+several such points, the one with the highest threshold.
 """
 
 from typing import Any
