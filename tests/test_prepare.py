@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from finders import Middle
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache, counts
+from dfdc_lightning.faces.check import check
 from dfdc_lightning.faces.journal import Journal, Shard, locked
 from dfdc_lightning.faces.preparation import FacePreparation, read_profile
 from dfdc_lightning.faces.prepare import prepare
@@ -393,3 +395,101 @@ def test_one_label_alone_is_refused(videos: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(UserError, match="0 FAKE"):
         prepare(FolderSource(tmp_path), FACES, ByGroup(), tmp_path / "cache")
+
+
+# What the check finds
+
+
+def flip_a_bit(cache: FaceCache) -> None:
+    path = cache.clip_path(cache.rows()[2].video)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def shrink_a_clip(cache: FaceCache) -> None:
+    clip = cache.read_clip(cache.rows()[2].video)
+    cache.write_clip(cache.rows()[2].video, clip._replace(faces=clip.faces[:, :, :16, :16].copy()))
+
+
+def squash_a_box(cache: FaceCache) -> None:
+    clip = cache.read_clip(cache.rows()[2].video)
+    cache.write_clip(cache.rows()[2].video, clip._replace(boxes=clip.boxes * np.float32([1, 1, 2, 1])))
+
+
+def change(place: str, **fields: object) -> Callable[[FaceCache], None]:
+    """Rewrite one row of a split."""
+
+    def damage(cache: FaceCache) -> None:
+        rows = cache.rows()
+        number = next(n for n, row in enumerate(rows) if row.split == place)
+        rows[number] = rows[number]._replace(**fields)
+        cache.write_rows(rows)
+
+    return damage
+
+
+def swap_a_group(cache: FaceCache) -> None:
+    """A FAKE goes where its source is not, and another one comes back for it: still balanced, but a leak."""
+    rows = cache.rows()
+    train, val = (
+        next(n for n, row in enumerate(rows) if row.split == split and row.label == "FAKE")
+        for split in ("train", "val")
+    )
+    rows[train], rows[val] = rows[train]._replace(split="val"), rows[val]._replace(split="train")
+    real = next(row for row in rows if row.split == "train" and row.label == "REAL")
+    rows[train] = rows[train]._replace(original=real.video, group="invented")
+    cache.write_rows(rows)
+
+
+def drop_a_row(cache: FaceCache) -> None:
+    cache.write_rows(row for row in cache.rows() if row.video != cache.rows()[0].video)
+
+
+def leave_a_journal(cache: FaceCache) -> None:
+    with Journal(cache.root, Shard()).adding():
+        pass
+
+
+DAMAGE = {
+    "CRC-32": flip_a_bit,
+    "expected (10, 3, 32, 32)": shrink_a_clip,
+    "not squares": squash_a_box,
+    "does not exist": lambda cache: cache.clip_path(cache.rows()[0].video).unlink(),
+    "is damaged": lambda cache: os.truncate(cache.clip_path(cache.rows()[0].video), 999),
+    "of profile other": change("val", profile="other"),
+    "profile.json": lambda cache: (cache.root / "profile.json").unlink(),
+    "7 REAL, 8 FAKE": change("train", label="dropped", split=""),
+    "in train and val": swap_a_group,
+    "is in train, but no_face": change("train", status="no_face", detail="nobody there"),
+    "n_found is 3": change("test", n_found=3),
+    "beyond the video's 5": change("test", n_frames=5),
+    "is in split 'dev'": change("test", split="dev"),
+    "REAL, ": drop_a_row,
+    "once more, without shard": leave_a_journal,
+}
+
+
+def test_a_sound_cache_passes_the_check(finished: Path, videos: Path) -> None:
+    done = run(sys.executable, str(ROOT / "prepare_faces.py"), f"check={finished}")
+    assert done.returncode == 0, done.stdout
+    assert "WRONG" not in done.stdout
+    assert done.stdout.endswith("sound\n")
+
+
+@pytest.mark.parametrize("word", DAMAGE)
+def test_the_check_names_what_is_wrong(
+    word: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "cache")
+    DAMAGE[word](FaceCache(tmp_path / "cache"))
+    assert check(tmp_path / "cache") == 1
+    said = capsys.readouterr().out
+    assert "WRONG" in said
+    assert word in said
+
+
+def test_the_check_of_nothing_is_an_error(tmp_path: Path) -> None:
+    done = run(sys.executable, str(ROOT / "prepare_faces.py"), f"check={tmp_path}")
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr

@@ -134,7 +134,7 @@ class FaceCache:
         """
         path = self.clip_path(video)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return FaceClip(*(arrays[name] for name in FaceClip._fields))
         except (
             OSError,

@@ -20,7 +20,9 @@ def measure(clip: FaceClip) -> dict[str, float]:
     `face_pixels` is the side of the crop in the source video, `sharpness` the variance of the Laplacian (Pech-Pacheco et
     al., 2000) of the crop as the detector gets it, `brightness` its mean grey value (0 to 255).
     """
-    greys = [cv2.cvtColor(np.ascontiguousarray(face.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY) for face in clip.faces]
+    greys = [
+        cv2.cvtColor(np.ascontiguousarray(face.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY) for face in clip.faces
+    ]
     values = (
         clip.boxes[:, 2] - clip.boxes[:, 0],
         [cv2.Laplacian(grey, cv2.CV_32F).var() for grey in greys],

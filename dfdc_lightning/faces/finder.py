@@ -16,6 +16,7 @@ YUNET_ADDRESS = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/"
     "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
+_SMALLEST_SIDE = 16  # of an image; in thinner ones YuNet makes up faces of infinite size
 
 
 @runtime_checkable
@@ -67,6 +68,8 @@ class YuNet:
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
         """See `FaceFinder.find`."""
         small, scale = _reduced(image, self.long_side)
+        if min(small.shape[:2]) < _SMALLEST_SIDE:
+            return np.zeros((0, 5), np.float32)
         network = _network(self._file(), self.threshold)
         network.setInputSize((small.shape[1], small.shape[0]))
         _, faces = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))

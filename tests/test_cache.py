@@ -1,0 +1,133 @@
+"""A clip comes back as it was written or not at all, and a manifest too."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dfdc_lightning.faces.cache import CacheError, FaceCache, FaceClip, Row, counts
+
+
+@pytest.fixture
+def clip() -> FaceClip:
+    rng = np.random.default_rng(0)
+    boxes = np.tile(np.array([3, 4, 40, 41], np.float32), (5, 1))
+    faces = rng.integers(0, 256, (5, 3, 32, 32), np.uint8)
+    return FaceClip(faces, boxes, np.arange(5, dtype=np.int64) * 7, np.array([1, 1, 0, 1, 1], bool))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, clip: FaceClip) -> FaceCache:
+    cache = FaceCache(tmp_path)
+    cache.write_clip("v", clip)
+    return cache
+
+
+def test_a_clip_comes_back_as_it_was_written(cache: FaceCache, clip: FaceClip) -> None:
+    back = cache.read_clip("v")
+    for ours, theirs in zip(back, clip, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert (ours == theirs).all()
+    assert (cache.read_faces("v") == clip.faces).all()
+
+
+def test_the_same_clip_is_the_same_file(cache: FaceCache, clip: FaceClip) -> None:
+    cache.write_clip("again", clip)
+    assert cache.clip_path("again").read_bytes() == cache.clip_path("v").read_bytes()
+
+
+def test_a_clip_file_is_an_uncompressed_npz_that_numpy_reads(cache: FaceCache, clip: FaceClip) -> None:
+    with zipfile.ZipFile(cache.clip_path("v")) as members:
+        assert [member.filename for member in members.infolist()] == [f"{name}.npy" for name in clip._fields]
+        assert all(member.compress_type == zipfile.ZIP_STORED for member in members.infolist())
+
+
+def test_faces_written_by_numpy_are_read_too(cache: FaceCache, clip: FaceClip) -> None:
+    np.savez(cache.clip_path("numpy"), **clip._asdict())
+    assert (cache.read_faces("numpy") == clip.faces).all()
+
+
+def test_any_flipped_bit_of_the_faces_is_noticed(cache: FaceCache) -> None:
+    path = cache.clip_path("v")
+    whole = path.read_bytes()
+    begin, end = whole.index(b"\x93NUMPY"), whole.index(b"PK", 100)
+    for position in np.linspace(begin, end - 1, 60).astype(int):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << position % 8
+        path.write_bytes(damaged)
+        for read in (cache.read_faces, cache.read_clip):
+            with pytest.raises(CacheError, match="is damaged"):
+                read("v")
+
+
+@pytest.mark.parametrize("length", [0, 10, 29, 100, 5000, -1])
+def test_a_clip_cut_off_is_noticed(cache: FaceCache, length: int) -> None:
+    path = cache.clip_path("v")
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(CacheError, match=r"v\.npz is damaged.*delete it"):
+        cache.read_clip("v")
+
+
+def test_faces_cut_off_are_noticed(cache: FaceCache) -> None:
+    path = cache.clip_path("v")
+    for length in (0, 10, 29, 100, 170, 5000):
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(CacheError, match="is damaged"):
+            cache.read_faces("v")
+
+
+def test_an_absent_clip_is_named(cache: FaceCache) -> None:
+    for read in (cache.read_faces, cache.read_clip):
+        with pytest.raises(CacheError, match=r"gone\.npz does not exist"):
+            read("gone")
+
+
+def test_nothing_is_unpickled(cache: FaceCache) -> None:
+    np.savez(cache.clip_path("v"), faces=np.array([{"a": 1}], dtype=object))
+    for read in (cache.read_faces, cache.read_clip):
+        with pytest.raises(CacheError):
+            read("v")
+
+
+def test_faces_of_another_kind_are_refused(cache: FaceCache, clip: FaceClip) -> None:
+    np.savez(cache.clip_path("v"), faces=clip.faces.astype(np.float32))
+    with pytest.raises(CacheError, match="float32"):
+        cache.read_faces("v")
+
+
+def test_a_manifest_comes_back_sorted_and_exact(tmp_path: Path) -> None:
+    cache = FaceCache(tmp_path)
+    rows = [
+        Row("b", "FAKE", "a", "a", "val", n_found=9, width=4, fps=29.97, seconds=1 / 3, detail='x, "y"'),
+        Row("a", "REAL", "", "a", "val"),
+        Row("ü 漢", "", status="unlisted", detail="no label"),
+    ]
+    cache.write_rows(rows)
+    assert cache.rows() == sorted(rows)
+    assert cache.good("val") == sorted(rows[:2])
+    assert counts(cache.rows())["val"] == {"REAL": 1, "FAKE": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("video,label\na,REAL\n", "has the columns"),
+        (",".join(Row._fields) + "\na,REAL\n", "is damaged"),
+        (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,\n", "many"),
+        ("", "has the columns"),
+    ],
+)
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, text: str, word: str) -> None:
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(CacheError, match=word):
+        FaceCache(tmp_path).rows()
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, clip: FaceClip) -> None:
+    cache = FaceCache(tmp_path)
+    (tmp_path / "clips").mkdir()
+    cache.clip_path("v").mkdir()  # in the way of the rename
+    with pytest.raises(OSError, match="directory"):
+        cache.write_clip("v", clip)
+    assert list((tmp_path / "clips").iterdir()) == [cache.clip_path("v")]
