@@ -45,10 +45,7 @@ def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | N
     Raises:
         UserError: When nothing can be judged: no such model or video, or a single video without a verdict.
     """
-    if wishes.format not in FORMATS:
-        raise UserError(f"format={wishes.format} is unknown: give {', '.join(FORMATS)}")
-    if wishes.threshold is not None and not 0 <= wishes.threshold <= 1:
-        raise UserError(f"threshold={wishes.threshold} is no score: give a number from 0 to 1, or null")
+    _check(wishes)
     videos = find_videos(given)
     judge = open_judge(run)
     prepare = Prepare(judge.card.make_preparation(face_model))
@@ -64,6 +61,16 @@ def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | N
     else:
         atomic.write_text(wishes.out, text + "\n")
         print(wishes.out, file=sys.stderr)
+
+
+def _check(wishes: Wishes) -> None:
+    threshold, workers = wishes.threshold, wishes.workers
+    if wishes.format not in FORMATS:
+        raise UserError(f"format={wishes.format} is unknown: give {', '.join(FORMATS)}")
+    if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+        raise UserError(f"threshold={threshold} is no score: give a number from 0 to 1, or null")
+    if workers is not None and not (isinstance(workers, int) and workers >= 1):
+        raise UserError(f"workers={workers} is no number of processes: give 1 or more, or auto")
 
 
 def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) -> list[Outcome]:

@@ -1,0 +1,170 @@
+"""`python -m dfdc_lightning.app run=RUN`: a page on this machine where a dropped video becomes a verdict.
+
+The page is served on the loopback address only, loads nothing from elsewhere, tells nobody anything, and removes an
+upload as soon as it is judged.
+"""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import av
+
+from dfdc_lightning.arguments import arguments
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.predict.judges import Judge, open_judge
+from dfdc_lightning.predict.many import ENDINGS
+from dfdc_lightning.predict.page import body
+from dfdc_lightning.predict.verdict import Prepare, judge_video
+from dfdc_lightning.runs import command
+
+_INTRO = (
+    "# Is this face swapped?\n"
+    "Drop a video. It is judged on this machine, goes nowhere else, and is removed afterwards. "
+    "At most {seconds} seconds and {megabytes} MB."
+)
+
+
+class Desk:
+    """Judges one upload after the other.
+
+    Args:
+        judge: The model.
+        prepare: The preparation the model was trained with.
+        threshold: A higher score is called FAKE; None takes validation's.
+        seconds: Longer videos are sent back.
+        megabytes: Larger files are sent back.
+    """
+
+    def __init__(
+        self, judge: Judge, prepare: Prepare, threshold: float | None, seconds: int, megabytes: int
+    ) -> None:
+        self.judge, self.prepare, self.threshold = judge, prepare, threshold
+        self.seconds, self.megabytes = seconds, megabytes
+
+    def verdict(self, upload: Path) -> str:
+        """HTML for an upload: its verdict, or one sentence on why there is none. The upload is gone afterwards."""
+        try:
+            self._refuse_long(upload)
+            return body(judge_video(self.prepare(upload), self.judge, self.threshold, maps=True))
+        except UserError as error:
+            sentence = str(error).replace(str(upload), upload.name)
+            return f'<p role="alert"><strong>No verdict:</strong> {escape(sentence)}</p>'
+        finally:
+            upload.unlink(missing_ok=True)
+
+    def _refuse_long(self, upload: Path) -> None:
+        try:
+            with av.open(str(upload)) as container:
+                seconds = (container.duration or 0) / av.time_base
+        except (av.FFmpegError, OSError) as error:
+            reason = error.strerror or error
+            raise UserError(f"{upload} cannot be read as a video: {reason}") from None
+        if seconds > self.seconds:
+            raise UserError(f"{upload} takes {seconds:.0f} seconds, at most {self.seconds} are looked at: cut it")
+
+
+@contextmanager
+def serving(desk: Desk, port: int | None) -> Iterator[str]:
+    """Serve the page while the block runs; uploads lie in a folder of their own that goes with it.
+
+    Args:
+        desk: Who judges.
+        port: On the loopback address; None takes a free one.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        UserError: When the extra `app` is not installed or the port is taken.
+    """
+    uploads = tempfile.mkdtemp(prefix="dfdc-lightning-uploads-")
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "HF_HUB_OFFLINE": "1"}
+    try:
+        blocks, gradio = _page(desk)
+        _, address, _ = blocks.launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            max_file_size=desk.megabytes * 2**20,
+            ssr_mode=False,
+            run_history=False,
+            footer_links=[],
+            theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        )
+        try:
+            yield address
+        finally:
+            blocks.close(verbose=False)
+    except OSError as error:
+        raise UserError(f"port={port} cannot be used ({error}): give another one") from None
+    finally:
+        shutil.rmtree(uploads, ignore_errors=True)
+
+
+def _page(desk: Desk) -> tuple[Any, Any]:
+    try:
+        import gradio
+    except ModuleNotFoundError:
+        raise UserError("the page needs gradio: pip install 'dfdc-lightning[app]'") from None
+
+    def judged(upload: str | None) -> tuple[None, str]:
+        return None, "" if upload is None else desk.verdict(Path(upload))
+
+    blocks = gradio.Blocks(title="dfdc_lightning", analytics_enabled=False, delete_cache=(60, 600))
+    with blocks:
+        gradio.Markdown(_INTRO.format(seconds=desk.seconds, megabytes=desk.megabytes))
+        upload = gradio.File(label="Video", file_types=list(ENDINGS), height=140)
+        result = gradio.HTML()
+        upload.upload(judged, upload, [upload, result], api_visibility="private")
+    blocks.queue(max_size=8, default_concurrency_limit=1)
+    return blocks, gradio
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    given = arguments(
+        sys.argv[1:],
+        {"run": None, "threshold": "", "port": "7860", "seconds": "120", "megabytes": "200", "detector.model": ""},
+    )
+    seconds, megabytes, port = (_whole(given, key) for key in ("seconds", "megabytes", "port"))
+    judge = open_judge(Path(given["run"]))
+    prepare = Prepare(judge.card.make_preparation(given["detector.model"] or None))
+    prepare.preparation.ready()
+    desk = Desk(judge, prepare, _threshold(given["threshold"]), seconds, megabytes)
+    with serving(desk, port) as address:
+        print(f"{address}  (stop with Ctrl-C)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
+def _whole(given: dict[str, str], key: str) -> int:
+    if not given[key].isdecimal() or int(given[key]) < 1:
+        raise UserError(f"{key}={given[key]} is no whole number of at least 1")
+    return int(given[key])
+
+
+def _threshold(text: str) -> float | None:
+    if not text:
+        return None
+    try:
+        threshold = float(text)
+    except ValueError:
+        threshold = -1.0
+    if not 0 <= threshold <= 1:
+        raise UserError(f"threshold={text} is no score: give a number from 0 to 1, or leave it out")
+    return threshold
+
+
+if __name__ == "__main__":
+    command(main)
