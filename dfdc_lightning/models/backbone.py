@@ -5,7 +5,6 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -76,7 +75,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         state = (
             load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
         )
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # a damaged file fails in whichever way its first wrong byte happens to
         raise UserError(
             f"{path} cannot be read as weights ({type(error).__name__}): fetch it again"
         ) from error

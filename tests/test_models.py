@@ -1,0 +1,200 @@
+"""Detectors and their backbones: weights, normalisation, the one rule for scores, what trains."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.losses import SmoothedBCE
+from dfdc_lightning.models.backbone import timm_backbone
+from dfdc_lightning.models.detector import Detector, probabilities, scores
+from dfdc_lightning.models.frame import FrameDetector
+from dfdc_lightning.models.sequence import SequenceDetector
+
+NAME = "test_efficientnet"  # timm's own, made for tests
+
+
+def training(**differences: Any) -> dict[str, Any]:
+    return {
+        "loss": SmoothedBCE(0.005),
+        "optimizer": partial(torch.optim.AdamW, lr=1e-3),
+        "scheduler": partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=2),
+        "trainable_layers": None,
+        "threshold": 0.6,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+    } | differences
+
+
+def frame_detector(**differences: Any) -> FrameDetector:
+    torch.manual_seed(0)
+    return FrameDetector(timm_backbone(NAME, pretrained=False), **training(**differences)).eval()
+
+
+def sequence_detector(**differences: Any) -> SequenceDetector:
+    torch.manual_seed(0)
+    return SequenceDetector(timm_backbone(NAME, pretrained=False), hidden=8, **training(**differences)).eval()
+
+
+@pytest.fixture
+def faces() -> torch.Tensor:
+    return torch.randint(
+        0, 256, (2, 3, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def test_a_frame_detector_judges_every_frame_for_itself(faces: torch.Tensor) -> None:
+    detector = frame_detector()
+    logits = detector(faces)
+    assert logits.shape == (2, 3)
+    assert torch.allclose(detector(faces[:1, 1:2]), logits[:1, 1:2], atol=1e-5)
+
+
+def test_a_sequence_detector_depends_on_the_order_of_frames(faces: torch.Tensor) -> None:
+    detector = sequence_detector()
+    assert detector(faces).shape == (2, 1)
+    assert not torch.allclose(detector(faces), detector(faces[:, [2, 0, 1]]), atol=1e-7)
+
+
+def test_what_the_frames_add_makes_up_the_logit_of_a_clip(faces: torch.Tensor) -> None:
+    detector = sequence_detector()
+    assert torch.allclose(detector.frame_logits(faces).mean(1), detector(faces)[:, 0], atol=1e-6)
+
+
+def test_the_score_of_a_clip_is_the_mean_of_its_frames_probabilities() -> None:
+    logits = torch.tensor([[0.0, 2.0], [-30.0, 30.0]])
+    assert scores(logits).tolist() == pytest.approx([(0.5 + 1 / (1 + np.exp(-2))) / 2, 0.5])
+
+
+def test_half_precision_does_not_saturate_scores() -> None:
+    assert probabilities(torch.tensor([[9.0]], dtype=torch.bfloat16)).item() < 1
+
+
+def seen(detector: Detector, faces: torch.Tensor) -> torch.Tensor:
+    images: list[torch.Tensor] = []
+    detector.backbone.register_forward_pre_hook(lambda _, inputs: images.append(inputs[0]))
+    detector(faces)
+    return images[0]
+
+
+def test_normalisation_is_imagenets_as_given(faces: torch.Tensor) -> None:
+    expected = (faces.flatten(0, 1) / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    ).view(3, 1, 1)
+    assert torch.allclose(seen(frame_detector(), faces), expected, atol=1e-5)
+
+
+def test_normalisation_can_be_the_backbones_own(faces: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    backbone = timm.create_model("legacy_xception", num_classes=0)
+    detector = FrameDetector(backbone, **training(mean=None, std=None)).eval()
+    assert torch.allclose(seen(detector, faces), faces.flatten(0, 1) / 127.5 - 1, atol=1e-5)
+
+
+def test_the_optimiser_is_given_what_will_ever_train_and_nothing_else() -> None:
+    detector = sequence_detector(trainable_layers=5)
+    detector.open_layers(2)
+    given = {
+        id(p) for group in detector.configure_optimizers()["optimizer"].param_groups for p in group["params"]
+    }
+    last_5 = {id(p) for layer in detector.layers[-5:] for p in layer.module.parameters(recurse=False)}
+    above = {id(p) for module in (detector.lstm, detector.head) for p in module.parameters()}
+    assert given == last_5 | above
+
+
+def test_frozen_parts_keep_inferring_when_the_detector_trains() -> None:
+    detector = frame_detector(trainable_layers=3).train()
+    norms = [layer.module for layer in detector.layers if isinstance(layer.module, nn.BatchNorm2d)]
+    assert [norm.training for norm in norms] == [norm.weight.requires_grad for norm in norms]
+    assert detector.head.training
+    assert not any(module.training for module in detector.eval().modules())
+
+
+@pytest.mark.parametrize("n", [-1, 10_000])
+def test_an_impossible_number_of_layers_is_refused(n: int) -> None:
+    with pytest.raises(UserError, match=f"model.trainable_layers={n}"):
+        frame_detector(trainable_layers=n)
+
+
+def test_the_last_convolution_is_the_one_of_the_last_layers() -> None:
+    detector = frame_detector()
+    assert detector.last_conv is detector.backbone.conv_head
+
+
+@pytest.fixture
+def state() -> dict[str, torch.Tensor]:
+    torch.manual_seed(7)
+    return timm.create_model(NAME, num_classes=10).state_dict()  # with a classifier, as published files have
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_come_from_a_local_file(tmp_path: Path, state: dict[str, torch.Tensor], suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    loaded = timm_backbone(NAME, pretrained=True, weights=path).state_dict()
+    assert loaded
+    assert all(torch.equal(value, state[key]) for key, value in loaded.items())
+
+
+def test_weights_of_another_network_are_named_key_by_key(
+    tmp_path: Path, state: dict[str, torch.Tensor]
+) -> None:
+    del state["conv_stem.weight"]
+    state["extra.weight"] = torch.zeros(1)
+    state["bn1.weight"] = torch.zeros(3)
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    with pytest.raises(UserError) as error:
+        timm_backbone(NAME, weights=tmp_path / "w.pth")
+    message = str(error.value)
+    assert "w.pth" in message
+    assert "conv_stem.weight is missing" in message
+    assert "extra.weight is not part of the network" in message
+    assert "bn1.weight has the shape (3,), expected" in message
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("evil_was_here"),))
+
+
+@pytest.mark.parametrize("content", ["nothing", "noise", "evil", "number"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_file_without_weights_gets_a_sentence_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, suffix: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"w{suffix}"
+    if content in ("evil", "number"):
+        torch.save({"a": Evil()} if content == "evil" else 3, path)
+    else:
+        path.write_bytes(b"" if content == "nothing" else np.random.default_rng(0).bytes(5000))
+    with pytest.raises(UserError, match=path.name):
+        timm_backbone(NAME, weights=path)
+    assert not (tmp_path / "evil_was_here").exists()
+
+
+def test_a_missing_file_and_an_unknown_name_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model.backbone.weights=.*w.pth does not exist"):
+        timm_backbone(NAME, weights=tmp_path / "w.pth")
+    with pytest.raises(UserError, match=r"model.backbone.name=xceptoin is unknown to timm"):
+        timm_backbone("xceptoin", pretrained=False)
+
+
+def test_a_failed_download_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"weights of legacy_xception.*backbone.weights=PATH.*pretrained=false"
+    ):
+        timm_backbone("legacy_xception")
