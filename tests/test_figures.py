@@ -1,0 +1,107 @@
+"""Figures of a made-up study: complete, labelled, told apart without colour, the same bytes each time."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from dfdc_lightning.report import figures
+from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.specimen import write_study
+from dfdc_lightning.report.study import read_study
+from dfdc_lightning.report.style import COLOURS, LINES, MARKERS, Picture
+
+
+def evidence(root: Path, **options: object) -> Evidence:
+    write_study(root / "toy", {"baseline": 1.4, "lstm": 2.2}, videos=60, **options)
+    return gather([read_study(root, "toy", ["baseline"])], n_resamples=200)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
+    found = evidence(tmp_path_factory.mktemp("multirun"), seeds=(0, 1, 2))
+    return {picture.name: picture for picture in figures.all_figures(found)}
+
+
+def test_every_figure_of_the_study_is_there(pictures: dict[str, Picture]) -> None:
+    each = ("learning", "confusion", "scores", "reliability")
+    expected = {f"{kind}_{name}" for kind in each for name in ("baseline", "lstm")}
+    assert set(pictures) == expected | {"differences", "runs_auroc", "roc", "det", "uncertain"}
+    assert all(len(picture.caption) > 40 for picture in pictures.values())
+
+
+def test_axes_are_labelled(pictures: dict[str, Picture]) -> None:
+    for picture in pictures.values():
+        figure = picture.figure
+        text = [figure.get_supxlabel(), figure.get_supylabel()]
+        text += [label for axes in figure.axes for label in (axes.get_xlabel(), axes.get_ylabel())]
+        assert len([label for label in text if label]) >= (1 if picture.name == "differences" else 2), (
+            picture.name
+        )
+    assert pictures["learning_lstm"].figure.axes[0].get_ylabel() == "loss (nats)"
+    assert "%" in pictures["roc"].figure.axes[0].get_xlabel()
+
+
+def test_each_seed_has_a_confusion_matrix_beside_the_best_run(pictures: dict[str, Picture]) -> None:
+    axes = [axes for axes in pictures["confusion_lstm"].figure.axes if axes.images]
+    assert [a.get_title() for a in axes[1:]] == ["seed 0", "seed 1", "seed 2"]
+    for a in axes:
+        assert sum(int(text.get_text().split()[0]) for text in a.texts) == 60
+
+
+def test_the_best_epoch_of_each_seed_is_marked(pictures: dict[str, Picture]) -> None:
+    lower = pictures["learning_baseline"].figure.axes[1]
+    stars = [line for line in lower.lines if line.get_marker() == "*" and len(line.get_xdata())]
+    assert len(stars) == 3
+
+
+def test_experiments_differ_in_line_style_and_marker_not_in_colour_alone() -> None:
+    assert len(set(map(str, LINES))) == len(set(MARKERS)) == len(set(COLOURS)) == 7
+
+
+def test_neighbouring_colours_differ_in_grey_print() -> None:
+    grey = [float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114))) for colour in COLOURS]
+    assert abs(grey[0] - grey[1]) > 0.1
+    assert len({round(value, 2) for value in grey}) == 7
+
+
+def test_no_text_is_smaller_than_seven_points(pictures: dict[str, Picture]) -> None:
+    from matplotlib.text import Text
+
+    for picture in pictures.values():
+        small = [t.get_text() for t in picture.figure.findobj(Text) if t.get_text() and t.get_fontsize() < 7]
+        assert not small, (picture.name, small)
+
+
+def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
+    found = evidence(tmp_path, seeds=(0,))
+    for folder in ("first", "second"):
+        for picture in figures.all_figures(found):
+            if picture.name in ("roc", "learning_lstm", "scores_lstm"):
+                figures.save(picture, tmp_path / folder)
+    for path in (tmp_path / "first").iterdir():
+        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes(), path.name
+        if path.suffix == ".png":
+            width, height = struct.unpack(">II", path.read_bytes()[16:24])
+            assert width == 920
+            assert height > 500
+        else:
+            text = path.read_text()
+            assert text.startswith("<?xml")
+            assert "dc:date" not in text
+    assert len(list((tmp_path / "first").iterdir())) == 6
+
+
+def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
+    found = evidence(tmp_path, seeds=(0,), whole_clip=("baseline", "lstm"))
+    for run in found.studies[0].runs:
+        run.epochs = []
+    names = {picture.name for picture in figures.all_figures(found)}
+    assert "uncertain" not in names
+    assert not any(name.startswith("learning") for name in names)
+
+
+def test_labels_become_safe_file_names() -> None:
+    assert figures.slug("a: x/y ü") == "a-x-y-"
