@@ -14,7 +14,8 @@ ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py")
 
 # The rooms from left to right; a room imports from itself and from rooms to its left.
 ROOMS = (
-    ("errors", "atomic", "progress", "doctor"),
+    ("errors", "atomic"),
+    ("arguments", "progress", "doctor"),
     ("video",),
     ("faces",),
     ("augment",),
@@ -26,7 +27,8 @@ ROOMS = (
     ("sweep",),
     ("report",),
     ("explain",),
-    ("export", "predict", "dashboard"),
+    ("predict", "dashboard"),
+    ("export",),
     ("app",),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}
