@@ -20,7 +20,14 @@ from dfdc_lightning.loggers.mirror import Mirror
 Mode = Literal["online", "offline", "disabled"]
 
 _HOME = "https://api.wandb.ai"
-_ROC, _CONFUSION = "wandb/area-under-curve/v0", "wandb/confusion_matrix/v1"  # W&B's own chart presets
+# The charts of a tested run: W&B's own preset, and which column of its table is what in it.
+CHARTS = {
+    "test/confusion_matrix": (
+        "wandb/confusion_matrix/v1",
+        {"Actual": "Actual", "Predicted": "Predicted", "nPredictions": "nPredictions"},
+    ),
+    "test/roc": ("wandb/area-under-curve/v0", {"x": "fpr", "y": "tpr", "class": "class"}),
+}
 
 
 class WandbMirror(Mirror):
@@ -117,37 +124,33 @@ class WandbMirror(Mirror):
     ) -> None:
         """Test metrics as summary, confusion matrix, ROC curve and the worst videos."""
         self._run.summary.update(metrics)
-        counts = wandb.Table(
-            columns=["Actual", "Predicted", "nPredictions"],
-            data=[list(row) for row in confusion(judged, threshold)],
-        )
-        curve = wandb.Table(columns=["class", "fpr", "tpr"], data=[["FAKE", x, y] for x, y in roc(judged)])
+        tables = {
+            "test/confusion_matrix": wandb.Table(
+                columns=["Actual", "Predicted", "nPredictions"],
+                data=[list(row) for row in confusion(judged, threshold)],
+            ),
+            "test/roc": wandb.Table(
+                columns=["class", "fpr", "tpr"], data=[["FAKE", x, y] for x, y in roc(judged)]
+            ),
+        }
+        titles = {
+            "test/confusion_matrix": {"title": f"Test videos at threshold {threshold}"},
+            "test/roc": {
+                "title": "ROC, test videos",
+                "x-axis-title": "False positive rate",
+                "y-axis-title": "True positive rate",
+            },
+        }
+        charts = {
+            key: wandb.plot_table(preset, tables[key], fields, titles[key])
+            for key, (preset, fields) in CHARTS.items()
+        }
         columns: list[str | int] = ["video", "label", "score", "error", "faces"]
         rows = [
             [item.video, item.label, item.score, item.error, wandb.Image(face_strip(cache, item.video))]
             for item in worst(judged, self.worst_videos)
         ]
-        self._run.log(
-            {
-                "test/confusion_matrix": wandb.plot_table(
-                    _CONFUSION,
-                    counts,
-                    {column: column for column in counts.columns},
-                    {"title": f"Test videos at threshold {threshold}"},
-                ),
-                "test/roc": wandb.plot_table(
-                    _ROC,
-                    curve,
-                    {"x": "fpr", "y": "tpr", "class": "class"},
-                    {
-                        "title": "ROC, test videos",
-                        "x-axis-title": "False positive rate",
-                        "y-axis-title": "True positive rate",
-                    },
-                ),
-                "test/worst_videos": wandb.Table(columns=columns, data=rows),
-            }
-        )
+        self._run.log(charts | {"test/worst_videos": wandb.Table(columns=columns, data=rows)})
 
     def close(self, failed: bool) -> None:
         """Send what is left, within the patience."""

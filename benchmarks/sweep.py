@@ -1,0 +1,216 @@
+"""What a sweep costs beyond its training, and whether it comes out right however often it is killed.
+
+    PYTHONPATH=. python benchmarks/sweep.py --kills 10
+
+Prints a table and writes benchmarks/sweep.json: seconds of one run beyond its training epochs (with the real
+Xception and W&B offline), seconds to skip 25 finished runs, and the fault test: a sweep of two experiments and three
+seeds is killed by SIGKILL again and again; its predictions.csv files must equal those of an undisturbed one.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
+from dfdc_lightning.runs import Run
+
+ROOT = Path(__file__).parents[1]
+TRAIN = ROOT / "train.py"
+EXPERIMENTS = ("baseline", "jpeg", "focal", "effnet", "lstm")
+TOY = ("model.backbone.pretrained=false", "data.batch_size=8", "trainer.accelerator=cpu", "data.workers=0")
+TINY = (*TOY, "model.backbone.name=test_resnet", "trainer.max_epochs=3")
+
+
+def draw(folder: Path, pairs: int, size: int) -> Path:
+    """A cache of coloured noise, in which a FAKE lacks some red; `pairs` in training, half as many elsewhere."""
+    cache, rows, rng = FaceCache(folder), [], np.random.default_rng(0)
+    for split, n in (("train", pairs), ("val", pairs // 2), ("test", pairs // 2)):
+        for index, label in itertools.product(range(n), (REAL, FAKE)):
+            faces = rng.integers(0, 256, (3, 3, size, size), dtype=np.uint8)
+            if label == FAKE:
+                faces[:, 0] //= 2
+            video, boxes = f"{split}{index}{label}", np.zeros((3, 4), np.float32)
+            cache.write_clip(video, FaceClip(faces, boxes, np.arange(3), np.ones(3, bool)))
+            rows.append(Row(video, label, group=f"{split}{index}", split=split, n_found=3, profile="noise"))
+    cache.write_rows(rows)
+    return folder
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start train.py in a folder, silently."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
+    command = [sys.executable, str(TRAIN), *arguments]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    """Wait for success."""
+    _, err = process.communicate()
+    if process.returncode != 0:
+        raise SystemExit(f"{process.args} failed:\n{err.decode()}")
+
+
+def overhead(folder: Path) -> float:
+    """Seconds of one run with the real network beyond what its epochs took."""
+    cache = draw(folder / "cache", 8, 64)
+    begun = time.perf_counter()
+    finish(start(folder, *TOY, "trainer.max_epochs=2", "logger=wandb", f"data.cache={cache}"))
+    wall = time.perf_counter() - begun
+    return wall - float(Run(folder / "multirun/dfdc/baseline/0").result["seconds"])
+
+
+def skipping(folder: Path) -> float:
+    """Seconds in which the study's 25 runs are found to be finished."""
+    cache = draw(folder / "cache", 4, 32)
+    sweep = (f"experiment={','.join(EXPERIMENTS)}", "seed=0,1,2,3,4", f"data.cache={cache}", *TOY)
+    for experiment, seed in itertools.product(EXPERIMENTS, range(5)):
+        pretend_finished(
+            folder / "multirun/dfdc" / experiment / str(seed),
+            (f"experiment={experiment}", f"seed={seed}", *sweep[2:]),
+        )
+    begun = time.perf_counter()
+    finish(start(folder, "-m", *sweep))
+    return time.perf_counter() - begun
+
+
+def pretend_finished(folder: Path, overrides: Sequence[str]) -> None:
+    """Leave what a finished run leaves, as far as a sweep looks at it."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    from dfdc_lightning.runs import result_settings
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        settings = result_settings(config)
+    scores = {"auroc": 0.5}
+    result = {
+        "experiment": folder.parent.name,
+        "seed": 0,
+        "seconds": 1,
+        "epochs": 1,
+        "test": scores,
+        "val": scores,
+    }
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "settings.json").write_text(json.dumps(settings))
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+class Fault(NamedTuple):
+    """What the fault test found."""
+
+    kills: int
+    files: int
+    equal: int
+
+
+def fault(folder: Path, kills: int, seeds: Sequence[int] = (0, 1, 2), draws: int = 0) -> Fault:
+    """Kill a 2×3 sweep at random moments, restart it each time, and compare with an undisturbed one.
+
+    Half of the moments are a random number of changes in the study's folder after the start, which is while
+    something is being written; the others a random time.
+
+    Args:
+        folder: Where to work.
+        kills: How often to kill.
+        seeds: Of the runs.
+        draws: Seed of the moments.
+    """
+    cache = draw(folder / "cache", 8, 32)
+    sweep = ("experiment=baseline,focal", f"seed={','.join(map(str, seeds))}", f"data.cache={cache}", *TINY)
+    study = folder / "multirun" / "killed"
+    chance, killed = random.Random(draws), 0  # noqa: S311 - moments, no secrets
+    while killed < kills:
+        process = start(folder, "-m", *sweep, "study=killed")
+        changes = chance.randint(1, 25) if killed % 2 == 0 else None
+        if not survives(process, study, changes, chance.uniform(1, 20)):
+            killed += 1
+            continue
+        break  # it was faster than all the kills
+    finish(start(folder, "-m", *sweep, "study=killed"))
+    finish(start(folder, "-m", *sweep, "study=undisturbed"))
+    expected = sorted((folder / "multirun" / "undisturbed").glob("*/*/predictions.csv"))
+    equal = [
+        path.read_bytes() == (study / path.parent.parent.name / path.parent.name / path.name).read_bytes()
+        for path in expected
+    ]
+    return Fault(killed, len(expected), sum(equal))
+
+
+def survives(process: subprocess.Popen[bytes], study: Path, changes: int | None, seconds: float) -> bool:
+    """Kill a process after so many changes of files below a folder, or else after so many seconds."""
+    begun, seen, before = time.monotonic(), 0, snapshot(study)
+    while process.poll() is None:
+        now = snapshot(study)
+        seen, before = seen + (now != before), now
+        if time.monotonic() - begun > seconds if changes is None else seen >= changes:
+            process.kill()
+            process.communicate()
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def snapshot(folder: Path) -> dict[str, int]:
+    """Every file with the time of its last change."""
+    found = {}
+    for path in folder.rglob("*"):
+        try:
+            found[str(path)] = path.stat().st_mtime_ns
+        except FileNotFoundError:  # renamed meanwhile
+            continue
+    return found
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder, name) for name in ("overhead", "skipping", "fault")]
+        for place in places:
+            place.mkdir()
+        seconds, skipped, found = overhead(places[0]), skipping(places[1]), fault(places[2], options.kills)
+    lines = [
+        ("one run beyond its training", f"{seconds:.1f} s", "≤ 15 s", seconds <= 15),
+        ("skipping 25 finished runs", f"{skipped:.1f} s", "≤ 10 s", skipped <= 10),
+        (
+            f"predictions.csv equal after {found.kills} kills",
+            f"{found.equal} of {found.files}",
+            "all",
+            found.equal == found.files,
+        ),
+    ]
+    for what, figure, goal, reached in lines:
+        print(f"{what:42} {figure:>10}  {goal:8} {'yes' if reached else 'NO'}")
+    result = {
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "overhead_seconds": seconds,
+        "skip_25_seconds": skipped,
+        "fault": found._asdict(),
+    }
+    (ROOT / "benchmarks" / "sweep.json").write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
