@@ -366,6 +366,7 @@ def test_a_finished_cache_is_left_as_it_is(videos: Path, finished: Path) -> None
         ("redo=no_fase", "no_fase"),
         (f"detector=yunet {YUNET} detector.model=nowhere.onnx", "nowhere.onnx"),
         ("split=by_part split.val=0-9", "val"),
+        ("workers=many", "workers=many"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(

@@ -137,6 +137,12 @@ def test_shares_add_up_and_leave_no_split_empty(n: int) -> None:
     assert min(divided.values()) >= 1
 
 
+@pytest.mark.parametrize("fractions", [{"train": -1.0, "val": 1.0}, {"train": 0.0}, {"dev": 1.0}])
+def test_fractions_that_divide_nothing_are_named(fractions: dict[str, float]) -> None:
+    with pytest.raises(UserError, match="fractions="):
+        shares(10, fractions)
+
+
 def test_parts_keep_to_their_ranges() -> None:
     videos = dfdc(1000)
     part = {video.name: int(video.part) for video in videos}

@@ -45,8 +45,8 @@ class FacePreparation:
             ("margin", margin, 0),
             ("smoothing", smoothing, 0),
         ):
-            if value < least:
-                raise UserError(f"{name}={value} is too small: give {least} or more")
+            if not isinstance(value, int | float) or value < least:
+                raise UserError(f"{name}={value} is impossible: give a number, {least} or more")
         self.finder, self.frames, self.size = finder, frames, size
         self.margin, self.smoothing = round(margin, 6), smoothing
 

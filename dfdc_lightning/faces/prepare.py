@@ -4,7 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,8 +125,10 @@ def prepare(
     """
     _refuse_settings(per_label, workers, timeout, redo)
     cache = FaceCache(Path(out))
-    stages = list(source.stages())
-    with _explained(cache.root), locked(cache.root, shard):
+    with _stoppable(cache.root), ExitStack() as held:
+        stages = list(source.stages())
+        held.enter_context(_explained(cache.root))
+        held.enter_context(locked(cache.root, shard))
         claim_profile(cache.root, preparation)
         look = Look(source, preparation, cache.root, preparation.profile)
         journal = Journal(cache.root, shard)
@@ -242,8 +244,8 @@ def _refuse_settings(
     per_label: int | None, workers: int | None, timeout: float, redo: Collection[str]
 ) -> None:
     for name, value in (("per_label", per_label), ("workers", workers), ("timeout", timeout)):
-        if value is not None and value <= 0:
-            raise UserError(f"{name}={value} is nothing to work with: give 1 or more")
+        if value is not None and not (isinstance(value, int | float) and value > 0):
+            raise UserError(f"{name}={value} is nothing to work with: give a number above 0")
     if unknown := [status for status in redo if status not in REDOABLE]:
         raise UserError(
             f"redo={','.join(unknown)} is no status to look at again: take of {', '.join(REDOABLE)}"
@@ -266,15 +268,21 @@ def _sweep(root: Path) -> None:
 
 
 @contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    """Ctrl-C, a full disk and a folder that cannot be written, each in a sentence."""
+def _stoppable(root: Path) -> Iterator[None]:
+    """Ctrl-C in a sentence."""
     try:
         yield
     except KeyboardInterrupt:
-        print(
-            f"stopped: what is done lies safe in {root}; the same command goes on from there", file=sys.stderr
-        )
+        said = f"stopped: what is done lies safe in {root}; the same command goes on from there"
+        print(said, file=sys.stderr)
         raise SystemExit(130) from None
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """A full disk and a folder that cannot be written, each in a sentence."""
+    try:
+        yield
     except OSError as error:
         raise CacheError(
             f"out={root} cannot be written ({error.strerror or error}): make room or choose another folder, "

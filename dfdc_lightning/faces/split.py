@@ -238,7 +238,14 @@ def shares(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
     """Divide n by largest remainder; where n allows, no split with a fraction stays empty.
 
     1,568 by 80/10/10 gives 1,254, 157 and 157.
+
+    Raises:
+        UserError: When the fractions are none.
     """
+    if set(fractions) - set(SPLITS) or min(fractions.values()) < 0 or not sum(fractions.values()):
+        raise UserError(
+            f"split.fractions={dict(fractions)} divides nothing: give shares to {', '.join(SPLITS)}"
+        )
     total = sum(fractions.values())
     exact = {split: n * fraction / total for split, fraction in fractions.items()}
     whole = {split: int(value + 1e-9) for split, value in exact.items()}
