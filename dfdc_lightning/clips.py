@@ -88,10 +88,11 @@ class EpochOrder(Sampler[Item]):
     Args:
         n: Number of clips.
         seed: Seed of the order, or None to keep the order of the rows.
+        epoch: The epoch to begin with.
     """
 
-    def __init__(self, n: int, seed: int | None = None) -> None:
-        self.n, self.seed, self.epoch = n, seed, 0
+    def __init__(self, n: int, seed: int | None = None, epoch: int = 0) -> None:
+        self.n, self.seed, self.epoch = n, seed, epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -105,7 +106,7 @@ class EpochOrder(Sampler[Item]):
             order = np.arange(self.n)
         else:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
-        return ((self.epoch, int(index)) for index in order)
+        return iter([(self.epoch, int(index)) for index in order])
 
 
 class Batches(BatchSampler):
@@ -233,19 +234,24 @@ class FaceDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Clip]:
         """Augmented clips in a new order each epoch."""
-        return self._loader("train", self.augment, self.seed)
+        # A resumed trainer draws its first order from here, before it tells the epoch to anybody.
+        progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer is not None else None
+        epoch = progress.processed if progress is not None else 0
+        return self._loader("train", self.augment, self.seed, epoch)
 
     def val_dataloader(self) -> DataLoader[Clip]:
         """Clips as they are, in the order of the manifest."""
-        return self._loader("val", None, None)
+        return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Clip]:
         """Clips as they are, in the order of the manifest."""
-        return self._loader("test", None, None)
+        return self._loader("test")
 
-    def _loader(self, split: str, augment: Augment | None, shuffle: int | None) -> DataLoader[Clip]:
+    def _loader(
+        self, split: str, augment: Augment | None = None, order: int | None = None, epoch: int = 0
+    ) -> DataLoader[Clip]:
         clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
-        batches = Batches(EpochOrder(len(clips), shuffle), self.batch_size)
+        batches = Batches(EpochOrder(len(clips), order, epoch), self.batch_size)
         workers = min(self._workers(), len(batches))
         return DataLoader(
             clips,

@@ -45,6 +45,10 @@ class GradualUnfreeze(L.Callback):
                 f"gradual unfreezing runs on one device, not {trainer.world_size}: set trainer.devices=1"
             )
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Be at the right stage before anything is said about it."""
+        self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the layers of this epoch's stage."""
         assert isinstance(pl_module, Detector)

@@ -1,0 +1,331 @@
+"""What a run leaves behind, and that an interrupted run leaves the same."""
+
+import csv
+import math
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from dfdc_lightning.augment import Augment, ColourJitter, HorizontalFlip
+from dfdc_lightning.callbacks import checkpoints
+from dfdc_lightning.callbacks.checkpoints import BestAndLast, CarefulIO, load_weights, newest_readable
+from dfdc_lightning.callbacks.epoch_seed import EpochSeed
+from dfdc_lightning.callbacks.gradual_unfreeze import GradualUnfreeze
+from dfdc_lightning.callbacks.history import COLUMNS, History
+from dfdc_lightning.callbacks.memory import MemoryAdvice
+from dfdc_lightning.callbacks.predictions import Predictions
+from dfdc_lightning.callbacks.progress import RunProgress
+from dfdc_lightning.clips import FaceDataModule
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.losses import SmoothedBCE
+from dfdc_lightning.models.backbone import timm_backbone
+from dfdc_lightning.models.frame import FrameDetector
+
+EPOCHS = 4
+STAGES = [[0, 2], [1, 4], [2, 9]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Networks this small only wait for each other's threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class StopAt(L.Callback):
+    """Break off in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        if (trainer.current_epoch, index) == (self.epoch, 1):
+            raise RuntimeError("broken off")
+
+
+def detector(trainable_layers: int | None = 9) -> FrameDetector:
+    torch.manual_seed(1)
+    return FrameDetector(
+        timm_backbone("test_efficientnet", pretrained=False),
+        loss=SmoothedBCE(0.005),
+        optimizer=partial(torch.optim.AdamW, lr=3e-3),
+        scheduler=partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=EPOCHS),
+        trainable_layers=trainable_layers,
+        threshold=0.6,
+        mean=[0.485, 0.456, 0.406],
+        std=[0.229, 0.224, 0.225],
+    )
+
+
+def trainer(folder: Path, *more: L.Callback) -> L.Trainer:
+    return L.Trainer(
+        max_epochs=EPOCHS,
+        accelerator="cpu",
+        default_root_dir=folder,
+        logger=False,
+        callbacks=[
+            EpochSeed(3),
+            GradualUnfreeze(STAGES),
+            History(),
+            Predictions(),
+            BestAndLast("val/auroc"),
+            RunProgress(),
+            MemoryAdvice(),
+            *more,
+        ],
+        plugins=[CarefulIO()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def run(folder: Path, cache: Path, *more: L.Callback, seed: int = 0) -> dict[str, float]:
+    """Fit (going on from what lies in the folder), validate and test, as train.py does."""
+    data = FaceDataModule(cache, Augment([HorizontalFlip(0.5), ColourJitter(0.1, 0.1, 0.1)]), 4, 0, seed)
+    model, loop = detector(), trainer(folder, *more)
+    loop.fit(model, datamodule=data, ckpt_path=newest_readable(folder / checkpoints.FOLDER))
+    best = folder / checkpoints.FOLDER / checkpoints.BEST
+    (val,) = loop.validate(model, datamodule=data, ckpt_path=best, verbose=False)
+    (test,) = loop.test(model, datamodule=data, ckpt_path=best, verbose=False)
+    return {**val, **test}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_cache: Path) -> tuple[Path, dict[str, float]]:
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, run(folder, tiny_cache)
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_metrics_csv_has_one_row_an_epoch_with_its_learning_rate(finished: tuple[Path, dict]) -> None:
+    history = rows(finished[0] / "metrics.csv")
+    assert tuple(history[0]) == COLUMNS
+    assert [row["epoch"] for row in history] == ["0", "1", "2", "3"]
+    cosine = [0.003 * (1 + math.cos(math.pi * epoch / EPOCHS)) / 2 for epoch in range(EPOCHS)]
+    assert [float(row["lr"]) for row in history] == pytest.approx(cosine)
+    assert all(math.isfinite(float(row[name])) for row in history for name in COLUMNS)
+
+
+def test_logged_metrics_are_scikit_learns_on_the_stored_predictions(finished: tuple[Path, dict]) -> None:
+    folder, logged = finished
+    predictions = rows(folder / "predictions.csv")
+    for split in ("val", "test"):
+        mine = [row for row in predictions if row["split"] == split]
+        label = np.array([row["label"] == "FAKE" for row in mine])
+        score = np.array([float(row["score"]) for row in mine])
+        frames = np.array([[float(row[f"score_frame_{k}"]) for k in range(4)] for row in mine])
+        assert len(mine) == 8
+        assert logged[f"{split}/auroc"] == pytest.approx(roc_auc_score(label, score), abs=1e-6)
+        assert logged[f"{split}/accuracy"] == pytest.approx(accuracy_score(label, score > 0.6), abs=1e-6)
+        assert logged[f"{split}/f1"] == pytest.approx(f1_score(label, score > 0.6, zero_division=0), abs=1e-6)
+        frame_auroc = roc_auc_score(label.repeat(4), frames.flatten())
+        assert logged[f"{split}/frame_auroc"] == pytest.approx(frame_auroc, abs=1e-6)
+        assert score == pytest.approx(frames.mean(1), abs=1e-6)
+        assert all(row["group"] == row["video"].removesuffix("_fake") for row in mine)
+
+
+def test_the_best_epoch_is_the_first_with_the_highest_validation_auroc(finished: tuple[Path, dict]) -> None:
+    folder, logged = finished
+    aurocs = [float(row["val/auroc"]) for row in rows(folder / "metrics.csv")]
+    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["epoch"] == int(np.argmax(aurocs))
+    assert logged["val/auroc"] == pytest.approx(max(aurocs), abs=1e-6)
+
+
+def test_of_equal_epochs_the_first_is_kept(tmp_path: Path) -> None:
+    class Still(L.Trainer):
+        callback_metrics = {"val/auroc": torch.tensor(0.75)}
+        current_epoch = 0
+
+        def save_checkpoint(self, path: Any, *_: Any) -> None:
+            Path(path).write_text(str(self.current_epoch))
+
+    loop = Still(default_root_dir=tmp_path, logger=False, accelerator="cpu", enable_progress_bar=False)
+    callback = BestAndLast("val/auroc")
+    for epoch in range(3):
+        loop.current_epoch = epoch
+        callback.on_train_epoch_end(loop, L.LightningModule())
+    names = ("best.ckpt", "previous.ckpt", "last.ckpt")
+    assert [(tmp_path / "checkpoints" / name).read_text() for name in names] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "previous.ckpt"])
+def test_every_checkpoint_opens_with_weights_only(finished: tuple[Path, dict], name: str) -> None:
+    checkpoint = torch.load(finished[0] / "checkpoints" / name, weights_only=True)
+    fresh = detector()
+    fresh.load_state_dict(checkpoint["state_dict"])
+    load_weights(fresh, finished[0] / "checkpoints" / name)
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 3])
+def test_a_run_broken_off_in_any_epoch_ends_as_one_that_was_not(
+    tmp_path: Path, tiny_cache: Path, finished: tuple[Path, dict], epoch: int
+) -> None:
+    with pytest.raises(RuntimeError, match="broken off"):
+        run(tmp_path, tiny_cache, StopAt(epoch))
+    torch.manual_seed(99)  # whatever went on in between
+    run(tmp_path, tiny_cache)
+    timed = ("clips_per_second", "seconds")
+    for ours, theirs in zip(rows(tmp_path / "metrics.csv"), rows(finished[0] / "metrics.csv"), strict=True):
+        assert {k: v for k, v in ours.items() if k not in timed} == {
+            k: v for k, v in theirs.items() if k not in timed
+        }
+    assert (tmp_path / "predictions.csv").read_bytes() == (finished[0] / "predictions.csv").read_bytes()
+
+
+def test_a_trained_run_that_was_not_tested_is_only_tested(
+    tmp_path: Path, tiny_cache: Path, finished: tuple[Path, dict]
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    for path in (*(finished[0] / "checkpoints").iterdir(), finished[0] / "metrics.csv"):
+        (tmp_path / path.relative_to(finished[0])).write_bytes(path.read_bytes())
+    run(tmp_path, tiny_cache)
+    for name in ("metrics.csv", "predictions.csv"):
+        assert (tmp_path / name).read_bytes() == (finished[0] / name).read_bytes()
+
+
+def test_layers_open_as_scheduled_and_closed_ones_do_not_move(tmp_path: Path, tiny_cache: Path) -> None:
+    class Watch(L.Callback):
+        def __init__(self) -> None:
+            self.moved: list[int] = []
+
+        def on_train_epoch_start(self, trainer: L.Trainer, module: Any) -> None:
+            self.before = {layer.name: layer.module.weight.detach().clone() for layer in module.layers}
+
+        def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+            now = {layer.name: layer.module.weight for layer in module.layers}
+            self.moved.append(sum(not torch.equal(now[name], self.before[name]) for name in now))
+
+    watch = Watch()
+    run(tmp_path, tiny_cache, watch)
+    assert watch.moved == [2, 4, 9, 9]
+    counts = [int(row["trainable_parameters"]) for row in rows(tmp_path / "metrics.csv")]
+    fresh = detector()
+    head = sum(p.numel() for p in fresh.head.parameters())
+    by_hand = [
+        head + sum(p.numel() for layer in fresh.layers[-n:] for p in layer.module.parameters(recurse=False))
+        for n in (2, 4, 9, 9)
+    ]
+    assert counts == by_hand
+
+
+@pytest.mark.parametrize("stages", [[[1, 2]], [[0, 2], [0, 4]], [[0, 4], [1, 2]]])
+def test_a_schedule_that_makes_no_sense_is_refused(stages: list) -> None:
+    with pytest.raises(UserError, match=r"gradual_unfreeze\.stages"):
+        GradualUnfreeze(stages)
+
+
+def test_a_schedule_beyond_the_optimiser_is_refused(tmp_path: Path) -> None:
+    loop = trainer(tmp_path)
+    with pytest.raises(UserError, match="opens 9 layers but model.trainable_layers=5"):
+        GradualUnfreeze(STAGES).on_fit_start(loop, detector(trainable_layers=5))
+
+
+def test_several_devices_are_refused(tmp_path: Path, tiny_cache: Path) -> None:
+    two = L.Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False)
+    with pytest.raises(UserError, match=r"one device, not 2: set trainer\.devices=1"):
+        GradualUnfreeze(STAGES).on_fit_start(two, detector())
+    data = FaceDataModule(tiny_cache)
+    data.trainer = two
+    with pytest.raises(UserError, match=r"trainer\.devices gives 2 devices to one run"):
+        data.setup("fit")
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "truncated":
+        data = data[: len(data) // 2]
+    elif how == "empty":
+        data = bytearray()
+    elif how == "flipped":
+        data[len(data) // 2] ^= 1
+    elif how == "noise":
+        data = bytearray(np.random.default_rng(0).bytes(4000))
+    path.write_bytes(data)
+
+
+class Evil:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("evil_was_here"),))
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "flipped", "noise"])
+def test_an_unreadable_last_checkpoint_falls_back_to_the_previous(
+    tmp_path: Path, finished: tuple[Path, dict], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("last.ckpt", "previous.ckpt"):
+        (tmp_path / name).write_bytes((finished[0] / "checkpoints" / name).read_bytes())
+    assert newest_readable(tmp_path) == tmp_path / "last.ckpt"
+    damage(tmp_path / "last.ckpt", how)
+    assert newest_readable(tmp_path) == tmp_path / "previous.ckpt"
+    assert "last.ckpt is" in capsys.readouterr().err
+    damage(tmp_path / "previous.ckpt", how)
+    with pytest.raises(UserError, match=r"previous\.ckpt is .*delete it"):
+        newest_readable(tmp_path)
+
+
+def test_a_checkpoint_that_would_run_code_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Evil()}, tmp_path / "best.ckpt")
+    with pytest.raises(UserError, match=r"best\.ckpt"):
+        load_weights(detector(), tmp_path / "best.ckpt")
+    assert not (tmp_path / "evil_was_here").exists()
+
+
+def test_foreign_checkpoints_get_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "best.ckpt"
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(UserError, match=r"best\.ckpt is no checkpoint of this project"):
+        load_weights(detector(), path)
+    torch.save({"state_dict": {"head.weight": torch.zeros(1, 3)}}, path)
+    with pytest.raises(UserError, match="another network"):
+        load_weights(detector(), path)
+    state = detector().state_dict()
+    torch.save({"state_dict": {**state, "head.weight": torch.zeros(1, 3)}}, path)
+    with pytest.raises(UserError, match=r"1 entries differ, head\.weight first"):
+        load_weights(detector(), path)
+    with pytest.raises(UserError, match=r"nowhere\.ckpt does not exist"):
+        load_weights(detector(), tmp_path / "nowhere.ckpt")
+
+
+def test_too_little_memory_names_the_two_keys(tmp_path: Path, tiny_cache: Path) -> None:
+    class Full(L.Callback):
+        def on_train_batch_start(self, *_: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(UserError, match=r"data.batch_size=2 and trainer.accumulate_grad_batches=2"):
+        run(tmp_path, tiny_cache, Full())
+
+
+def test_the_start_says_how_many_parameters_train_and_each_epoch_gets_a_line(
+    tmp_path: Path, tiny_cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, tiny_cache)
+    out = capsys.readouterr().out
+    total = sum(p.numel() for p in detector().parameters())
+    assert f"of {total:,} parameters train" in out
+    assert len([line for line in out.splitlines() if "val/auroc" in line]) == EPOCHS
+
+
+def test_an_unknown_monitor_is_refused_with_the_known_ones(tmp_path: Path, tiny_cache: Path) -> None:
+    loop = trainer(tmp_path)
+    with pytest.raises(UserError, match="monitor=val/acu is not among the metrics"):
+        BestAndLast("val/acu").on_train_epoch_end(loop, detector())
