@@ -7,7 +7,8 @@ import pytest
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
-from dfdc_lightning.faces.split import ByGroup, ByPart, Candidate, Plan, group_of, shard_of, shares
+from dfdc_lightning.faces.plan import Plan, shard_of
+from dfdc_lightning.faces.split import ByGroup, ByPart, Candidate, group_of, shares
 
 
 def dfdc(n_groups: int, fakes: int = 5, parts: int = 50) -> list[Candidate]:

@@ -5,91 +5,23 @@ import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row, counts
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.journal import Journal, Shard, locked
+from dfdc_lightning.faces.look import Look
+from dfdc_lightning.faces.plan import Plan, shard_of
 from dfdc_lightning.faces.pool import Loss, Pool, available_cores
 from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
-from dfdc_lightning.faces.split import Candidate, Plan, Splitter, shard_of
+from dfdc_lightning.faces.split import Candidate, Splitter
+from dfdc_lightning.faces.summary import summary, tallied
 from dfdc_lightning.progress import tally
-from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Source, Stage, Video
 
 WHOLE = Shard()
 REDOABLE = ("unreadable", "too_short", "no_face", "timeout", "crashed", "failed")
 LISTING_STATUSES = ("missing", "unlisted")  # said by the listing, so each listing says them anew
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a worker does with one video: its faces into the cache, its row back.
-
-    Args:
-        source: Opens the video.
-        preparation: Turns it into a clip.
-        root: The cache's folder.
-        profile: The preparation's profile.
-    """
-
-    source: Source
-    preparation: FacePreparation
-    root: Path
-    profile: str
-
-    def __call__(self, video: Video) -> Row:
-        """Prepare one video.
-
-        Raises:
-            OSError: When the clip cannot be written: no video's fault, so it ends the run.
-            UserError: When no video can be had or looked at for now.
-        """
-        cv2.setNumThreads(1)  # the workers are the parallelism
-        row, place = self.blank(video), ""
-        try:
-            with self.source.open(video) as path:
-                place = str(path)
-                frames = self.preparation.read(path)
-                row = row._replace(
-                    width=frames.width,
-                    height=frames.height,
-                    fps=round(frames.fps, 3),
-                    n_frames=frames.n_frames,
-                    seconds=round(frames.seconds, 3),
-                )
-                clip = self.preparation.clip(frames, self.preparation.persons(frames, path)[0])
-        except FrameError as error:
-            return row._replace(status=error.status, detail=_detail(error, place, video))
-        except UserError:  # not the video's fault: the detector's model or the network, say
-            raise
-        except Exception as error:  # whatever one video does, 119,000 others go on; its row says what it was
-            return row._replace(
-                status="failed", detail=_detail(error, place, video, f"{type(error).__name__}: ")
-            )
-        FaceCache(self.root).write_clip(video.name, clip)
-        return row._replace(n_found=int(clip.found.sum()))
-
-    def blank(self, video: Video) -> Row:
-        """The row of a video nobody has looked at."""
-        return Row(
-            video.name,
-            video.label,
-            video.original,
-            detector=self.preparation.finder.name,
-            profile=self.profile,
-        )
-
-    def lost(self, video: Video, loss: Loss, timeout: float) -> Row:
-        """The row of a video that took its worker with it."""
-        said = {
-            Loss.TIMEOUT: f"it was not done after {timeout:g} seconds",
-            Loss.CRASHED: "its decoder crashed three times",
-        }
-        return self.blank(video)._replace(status=loss.value, detail=said[loss])
 
 
 def prepare(
@@ -150,7 +82,7 @@ def prepare(
             if not cache.manifest.is_file() or cache.rows() != rows:
                 cache.write_rows(rows)
             journal.fold()
-    print(report(cache, plan, rows, shard))
+    print(summary(cache, plan, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
         raise UserError(
             f"no clip of {cache.root} can be used: the column detail of {cache.manifest} says why"
@@ -209,7 +141,7 @@ def _looked_at(
                     for video, outcome in pool.map(videos):
                         yield video, outcome
                         seen[outcomes[video.name].status] += 1
-                        progress.advance(note=_tallied(seen))
+                        progress.advance(note=tallied(seen))
                     left = _left(stages, plan, outcomes, shard)
 
 
@@ -224,16 +156,6 @@ def _left(
         for number, stage in enumerate(stages)
         if (videos := [video for video in stage.videos if video.name in ours])
     }
-
-
-def _tallied(n: Counter[str]) -> str:
-    return ", ".join(f"{status} {count}" for status, count in n.most_common())
-
-
-def _detail(error: Exception, place: str, video: Video, prefix: str = "") -> str:
-    """The sentence of an error on one line; without the folder, so that it is the same on every machine."""
-    text = str(error).replace(place, Path(video.member or video.path).name) if place else str(error)
-    return " ".join((prefix + text).split())
 
 
 def _listed(stages: Iterable[Stage]) -> Iterator[Video]:
@@ -288,32 +210,3 @@ def _explained(root: Path) -> Iterator[None]:
             f"out={root} cannot be written ({error.strerror or error}): make room or choose another folder, "
             "then run the same command again; nothing that was done is lost"
         ) from None
-
-
-def report(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> str:
-    """The closing table: clips by split and label, videos by status, and where things lie."""
-    if shard.n > 1:
-        n = sum(row.status == "ok" for row in rows)
-        return (
-            f"shard {shard.number}/{shard.n} is done ({n} good clips in {cache.root} so far): "
-            "when all are, run once without shard"
-        )
-    table = counts(rows)
-    lines = [f"{'split':8}{REAL:>8}{FAKE:>8}"]
-    lines += [f"{split:8}{table[split][REAL]:8}{table[split][FAKE]:8}" for split in SPLITS]
-    lines.append(
-        "videos  "
-        + ", ".join(f"{status} {n}" for status, n in Counter(row.status for row in rows).most_common())
-    )
-    spare = sum(row.status == "ok" and not row.split for row in rows)
-    if spare:
-        lines.append(f"        {spare} good but not used: the other label has no more to balance them")
-    if plan.per_label is not None and (n := sum(table[split][REAL] for split in SPLITS)) < plan.per_label:
-        lines.append(
-            f"warning: {n} clips a label instead of per_label={plan.per_label}: the source has no more"
-        )
-    empty = [split for split in SPLITS if not table[split][REAL]]
-    if empty:
-        lines.append(f"warning: no clips in {', '.join(empty)}: too few groups for three splits")
-    lines.append(f"cache   {cache.root} (profile {rows[0].profile if rows else '-'})")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which videos are used and in which split: by hash of group and seed, whole groups, as many REAL as FAKE."""
+"""Videos → groups → splits: whole groups, by hash of group and seed, exact shares."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS
 
 LABELS = (REAL, FAKE)
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
@@ -140,69 +140,6 @@ class ByPart:
         return ranges
 
 
-class Plan:
-    """Which videos to look at, and what the outcomes make of them.
-
-    Each split and label has a queue in the order of hashes. So many of its videos are looked at that the
-    wanted number is good: which ones follows from the videos alone, whoever looks at them, in any order.
-
-    Args:
-        candidates: All videos with a label, in any order.
-        splitter: Gives each group its split.
-        per_label: Good clips wanted of each label over all splits; None looks at every video.
-    """
-
-    def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
-        videos = [video for video in candidates if video.label in LABELS]
-        self.group = group_of(videos)
-        members: dict[str, list[Candidate]] = {}
-        for video in videos:
-            members.setdefault(self.group[video.name], []).append(video)
-        self.split = splitter.assign(members)
-        self.queues: dict[tuple[str, str], list[str]] = {(s, label): [] for s in SPLITS for label in LABELS}
-        for video in sorted(videos, key=lambda video: order(splitter.seed, video.name)):
-            if split := self.split.get(self.group[video.name]):
-                self.queues[split, video.label].append(video.name)
-        quota = None if per_label is None else shares(per_label, splitter.fractions)
-        self.wanted = {
-            cell: len(queue) if quota is None else min(len(queue), quota.get(cell[0], 0))
-            for cell, queue in self.queues.items()
-        }
-        self.per_label = per_label
-
-    def pending(self, good: Mapping[str, bool]) -> list[str]:
-        """Videos still to be looked at, given which of those seen are good."""
-        waiting: list[str] = []
-        for cell, queue in self.queues.items():
-            hopeful = 0
-            for name in queue:
-                if hopeful == self.wanted[cell]:
-                    break
-                hopeful += good.get(name, True)
-                if name not in good:
-                    waiting.append(name)
-        return waiting
-
-    def used(self, good: Mapping[str, bool]) -> dict[str, str]:
-        """The split of every video that is used: as many REAL as FAKE in each."""
-        result = {}
-        for split in SPLITS:
-            usable = [
-                [name for name in self.queues[split, label] if good.get(name, False)] for label in LABELS
-            ]
-            n = min(*(len(names) for names in usable), *(self.wanted[split, label] for label in LABELS))
-            result.update({name: split for names in usable for name in names[:n]})
-        return result
-
-    def rows(self, outcomes: Mapping[str, Row]) -> list[Row]:
-        """The manifest: every video looked at, with its group and, if it is used, its split."""
-        used = self.used({name: row.status == "ok" for name, row in outcomes.items()})
-        return [
-            row._replace(group=self.group.get(name, ""), split=used.get(name, ""))
-            for name, row in sorted(outcomes.items())
-        ]
-
-
 def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
     """The group of each video: its connected component of `original`, called after its first source.
 
@@ -264,8 +201,3 @@ def shares(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
 
 def _count(members: Iterable[Candidate], label: str) -> int:
     return sum(video.label == label for video in members)
-
-
-def shard_of(video: str, n: int) -> int:
-    """Which of `n` shards looks at a video."""
-    return int.from_bytes(order(0, video)) % n

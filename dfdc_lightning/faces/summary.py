@@ -1,0 +1,39 @@
+"""What a preparation says at its end: clips by split and label, videos by status, where things lie."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
+from dfdc_lightning.faces.journal import Shard
+from dfdc_lightning.faces.plan import Plan
+
+
+def summary(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> str:
+    """The closing table, with warnings where the quota is not filled."""
+    if shard.n > 1:
+        n = sum(row.status == "ok" for row in rows)
+        return (
+            f"shard {shard.number}/{shard.n} is done ({n} good clips in {cache.root} so far): "
+            "when all are, run once without shard"
+        )
+    table = counts(rows)
+    lines = [f"{'split':8}{REAL:>8}{FAKE:>8}"]
+    lines += [f"{split:8}{table[split][REAL]:8}{table[split][FAKE]:8}" for split in SPLITS]
+    lines.append("videos  " + tallied(Counter(row.status for row in rows)))
+    spare = sum(row.status == "ok" and not row.split for row in rows)
+    if spare:
+        lines.append(f"        {spare} good but not used: the other label has no more to balance them")
+    if plan.per_label is not None and (n := sum(table[split][REAL] for split in SPLITS)) < plan.per_label:
+        lines.append(
+            f"warning: {n} clips a label instead of per_label={plan.per_label}: the source has no more"
+        )
+    empty = [split for split in SPLITS if not table[split][REAL]]
+    if empty:
+        lines.append(f"warning: no clips in {', '.join(empty)}: too few groups for three splits")
+    lines.append(f"cache   {cache.root} (profile {rows[0].profile if rows else '-'})")
+    return "\n".join(lines)
+
+
+def tallied(n: Counter[str]) -> str:
+    """Counts by status, most first: "ok 40, no_face 2"."""
+    return ", ".join(f"{status} {count}" for status, count in n.most_common())
