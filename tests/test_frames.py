@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -305,3 +307,20 @@ def test_tiny_and_huge_pictures_are_read(size: tuple[int, int], tmp_path: Path) 
     options, picture = {"preset": "ultrafast"}, scene(0, *size)
     path = encode(tmp_path / "video.mp4", n=10, size=size, options=options, picture=picture)
     assert read_frames(path, 2).images[1].shape == (size[1], size[0], 3)
+
+
+def test_memory_stays_flat_over_many_videos(tmp_path: Path) -> None:
+    options, picture = {"preset": "ultrafast"}, scene(0, 1280, 720)
+    path = encode(tmp_path / "video.mp4", n=12, size=(1280, 720), options=options, picture=picture)
+    script = (
+        "import resource, sys, pathlib\n"
+        "from dfdc_lightning.video.frames import read_frames\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "for _ in range(3): read_frames(pathlib.Path(sys.argv[1]))\n"
+        "before = peak()\n"
+        "for _ in range(15): read_frames(pathlib.Path(sys.argv[1]))\n"
+        "print(peak() - before)\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    grown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert int(grown.stdout) < 15  # megabytes; a decoder that stays has more than that

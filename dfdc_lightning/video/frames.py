@@ -11,6 +11,7 @@ decoder doubts is never handed out. Without an index (Matroska, MPEG-TS), a vide
 as what is left of it.
 """
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
@@ -73,6 +74,8 @@ def read_frames(path: Path, n: int = 10) -> Frames:
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or error
         raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
+    finally:
+        gc.collect(1)  # PyAV's containers are cycles: without this, a worker keeps several decoders' pictures
 
 
 def evenly_spaced(total: int, n: int) -> list[int]:
