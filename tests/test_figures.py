@@ -11,7 +11,7 @@ from dfdc_lightning.report import figures
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.style import COLOURS, LINES, MARKERS, Picture
+from dfdc_lightning.report.style import COLOURS, Picture, look
 
 
 def evidence(root: Path, **options: object) -> Evidence:
@@ -58,7 +58,10 @@ def test_the_best_epoch_of_each_seed_is_marked(pictures: dict[str, Picture]) -> 
 
 
 def test_experiments_differ_in_line_style_and_marker_not_in_colour_alone() -> None:
-    assert len(set(map(str, LINES))) == len(set(MARKERS)) == len(set(COLOURS)) == 7
+    looks = [look(i) for i in range(20)]
+    assert len({str(one) for one in looks}) == 20
+    for part in zip(*looks[:7], strict=True):
+        assert len(set(map(str, part))) == 7
 
 
 def test_neighbouring_colours_differ_in_grey_print() -> None:

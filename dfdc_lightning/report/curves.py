@@ -9,7 +9,7 @@ from scipy.special import ndtri
 from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.study import Run
-from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas
+from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, look
 
 _DET_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
 _MOST_POINTS = 2000
@@ -69,7 +69,9 @@ def roc(evidence: Evidence) -> Picture:
         best = experiment.best()
         curve = _thinned(measures.roc(best.test.score, best.test.label))
         label = f"{experiment.label}, seed {best.run.seed} ({best.values[0]:.3f})"
-        axes.plot(100 * curve.fpr, 100 * curve.tpr, linestyle=LINES[i % 7], color=COLOURS[i % 7], label=label)
+        axes.plot(
+            100 * curve.fpr, 100 * curve.tpr, linestyle=look(i).linestyle, color=look(i).color, label=label
+        )
     axes.plot([0, 100], [0, 100], color="#bbbbbb", lw=1, zorder=1)
     axes.set(xlabel="REAL called FAKE (false-positive rate, %)", ylabel="FAKE found (true-positive rate, %)")
     axes.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal", title="ROC of the best runs (AUROC)")
@@ -88,7 +90,7 @@ def det(evidence: Evidence) -> Picture:
         inside = (curve.fpr > 0) & (curve.tpr < 1)
         label = f"{experiment.label}, seed {best.run.seed} ({best.values[3]:.3f})"
         x, y = ndtri(curve.fpr[inside]), ndtri(1 - curve.tpr[inside])
-        axes.plot(x, y, linestyle=LINES[i % 7], color=COLOURS[i % 7], label=label)
+        axes.plot(x, y, linestyle=look(i).linestyle, color=look(i).color, label=label)
     ends = (float(ndtri(0.005)), float(ndtri(0.7)))
     axes.plot(ends, ends, color="#bbbbbb", lw=1, zorder=1)
     ticks, names = ndtri(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]

@@ -1,9 +1,11 @@
 """Dot plots: every run with its interval, and the differences to the reference."""
 
+from matplotlib.ticker import MaxNLocator
+
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.measures import NAMES
 from dfdc_lightning.report.ranking import MEASURES
-from dfdc_lightning.report.style import COLOURS, MARKERS, Picture, canvas
+from dfdc_lightning.report.style import COLOURS, Picture, canvas, look
 from dfdc_lightning.report.table import percent
 
 
@@ -15,11 +17,11 @@ def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:
     axes = figure.subplots()
     y, ticks, names = 0.0, [], []
     for i, experiment in enumerate(evidence.experiments):
-        top = y
+        top, (colour, _, marker) = y, look(i)
         for run in experiment.runs:
             low, high = run.intervals[place]
-            axes.plot([low, high], [y, y], color=COLOURS[i % 7], lw=1.3)
-            axes.plot(run.values[place], y, MARKERS[i % 7], color=COLOURS[i % 7], ms=4.5)
+            axes.plot([low, high], [y, y], color=colour, lw=1.3)
+            axes.plot(run.values[place], y, marker, color=colour, ms=4.5)
             ticks.append(y)
             names.append(
                 f"{experiment.label}  {run.run.seed}" if run is experiment.runs[0] else f"{run.run.seed}"
@@ -29,7 +31,7 @@ def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:
         axes.plot(
             [mean, mean],
             [top - 0.4, y - 0.6],
-            color=COLOURS[i % 7],
+            color=colour,
             lw=3.2,
             alpha=0.35,
             solid_capstyle="butt",
@@ -59,11 +61,13 @@ def differences(evidence: Evidence) -> Picture | None:
         # Filled: clear after Holm's correction; hollow: not.
         axes.plot(c.differences[0], y, "o", color=COLOURS[1], ms=7, mfc=COLOURS[1] if c.clear else "white")
     axes.axvline(0, color="black", lw=1)
-    names = [f"{c.experiment.label} − {c.reference.label}" for c in evidence.comparisons]
+    pairs = [(c.experiment.label, c.reference.label) for c in evidence.comparisons]
+    names = [f"{a} − {b}" if len(a + b) < 24 else f"{a}\n− {b}" for a, b in pairs]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
-    axes.set(xlabel="difference in AUROC (means over seeds)")
+    axes.set(xlabel="Δ AUROC (means over seeds)")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     caption = (
         f"Difference of mean AUROC with its paired {percent(evidence.confidence)} bootstrap interval over "
         "test videos; filled dots are clear of zero after Holm's correction, hollow ones are not."

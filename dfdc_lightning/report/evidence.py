@@ -25,6 +25,7 @@ from dfdc_lightning.report.study import Note, Run, Study
 
 # In simulation the nominal 95 % interval covers 94 % with 80 to 150 groups, 93 % with 40.
 _FEW_GROUPS = 50
+_STATES = {"failed": "failed", "unfinished": "is unfinished", "missing": "is missing"}
 
 
 @dataclass
@@ -252,7 +253,7 @@ def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment])
     for study in studies:
         for run in study.runs:
             if run.state != "finished" and not any(note.where == run.name for note in study.notes):
-                what = f"is {run.state}" + (f" ({run.detail})" if run.detail else "")
+                what = _STATES[run.state] + (f" ({run.detail})" if run.detail else "")
                 notes.append(Note(run.name, what, "its experiment is averaged over fewer seeds"))
         usable = {e.name for e in experiments if e.study == study.name}
         for name in study.experiments:

@@ -29,6 +29,20 @@ RC: Any = {
 WIDTH = 4.6  # inches: 9 pt stays readable when a figure fills a phone
 
 
+class Look(NamedTuple):
+    """How one experiment is drawn in every figure."""
+
+    color: str
+    linestyle: Any
+    marker: str
+
+
+def look(i: int) -> Look:
+    """The look of the i-th experiment; the first 49 differ."""
+    n = len(COLOURS)
+    return Look(COLOURS[i % n], LINES[(i + i // n) % n], MARKERS[(i + i // n) % n])
+
+
 class Picture(NamedTuple):
     """A figure, its file name, its title and a sentence on what is seen (caption and alternative text)."""
 
