@@ -29,7 +29,7 @@ from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.frame import FrameDetector
 
 EPOCHS = 4
-STAGES = [[0, 2], [1, 4], [2, 9]]
+STAGES = [0, 1, 2]  # 3, 6 and 9 layers
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -214,27 +214,25 @@ def test_layers_open_as_scheduled_and_closed_ones_do_not_move(tmp_path: Path, ti
 
     watch = Watch()
     run(tmp_path, tiny_cache, watch)
-    assert watch.moved == [2, 4, 9, 9]
+    assert watch.moved == [3, 6, 9, 9]
     counts = [int(row["trainable_parameters"]) for row in rows(tmp_path / "metrics.csv")]
     fresh = detector()
     head = sum(p.numel() for p in fresh.head.parameters())
     by_hand = [
         head + sum(p.numel() for layer in fresh.layers[-n:] for p in layer.module.parameters(recurse=False))
-        for n in (2, 4, 9, 9)
+        for n in (3, 6, 9, 9)
     ]
     assert counts == by_hand
 
 
-@pytest.mark.parametrize("stages", [[[1, 2]], [[0, 2], [0, 4]], [[0, 4], [1, 2]]])
-def test_a_schedule_that_makes_no_sense_is_refused(stages: list) -> None:
-    with pytest.raises(UserError, match=r"gradual_unfreeze\.stages"):
-        GradualUnfreeze(stages)
+@pytest.mark.parametrize("epochs", [[], [1, 2], [0, 0], [0, 2, 1]])
+def test_a_schedule_that_makes_no_sense_is_refused(epochs: list[int]) -> None:
+    with pytest.raises(UserError, match=r"gradual_unfreeze\.epochs"):
+        GradualUnfreeze(epochs)
 
 
-def test_a_schedule_beyond_the_optimiser_is_refused(tmp_path: Path) -> None:
-    loop = trainer(tmp_path)
-    with pytest.raises(UserError, match="opens 9 layers but model.trainable_layers=5"):
-        GradualUnfreeze(STAGES).on_fit_start(loop, detector(trainable_layers=5))
+def test_18_layers_open_by_thirds() -> None:
+    assert [GradualUnfreeze([0, 1, 2]).open_at(epoch, 18) for epoch in range(5)] == [6, 12, 18, 18, 18]
 
 
 def test_several_devices_are_refused(tmp_path: Path, tiny_cache: Path) -> None:

@@ -9,38 +9,35 @@ from dfdc_lightning.models.detector import Detector
 
 
 class GradualUnfreeze(L.Callback):
-    """Before each epoch, open as many of the backbone's last layers as the schedule says.
+    """Open the detector's trainable layers in equal steps from the top, one step at each of some epochs.
 
     What is open follows from the epoch alone, so a resumed run is at the same stage. The optimiser has every
     parameter from the start; those of closed layers have no gradient and it leaves them alone.
 
     Args:
-        stages: Pairs of an epoch and how many layers are open from then on; the first is for epoch 0.
+        epochs: When a step is taken, rising from 0: [0, 1, 2] with 18 trainable layers opens 6 for the first
+            epoch, 12 for the second and all 18 from the third on.
     """
 
-    def __init__(self, stages: Sequence[Sequence[int]]) -> None:
-        self.stages = [(int(epoch), int(n)) for epoch, n in stages]
-        epochs, open_layers = zip(*self.stages, strict=True)
-        if epochs[0] != 0 or list(epochs) != sorted(set(epochs)) or list(open_layers) != sorted(open_layers):
+    def __init__(self, epochs: Sequence[int]) -> None:
+        self.epochs = [int(epoch) for epoch in epochs]
+        if self.epochs[:1] != [0] or self.epochs != sorted(set(self.epochs)):
             raise UserError(
-                f"callbacks.gradual_unfreeze.stages={self.stages}: epochs must start at 0 and rise, "
-                "numbers of layers must not fall"
+                f"callbacks.gradual_unfreeze.epochs={self.epochs}: epochs must start at 0 and rise"
             )
+
+    def open_at(self, epoch: int, trainable_layers: int) -> int:
+        """How many layers are open in an epoch."""
+        steps = sum(at <= epoch for at in self.epochs)
+        return round(trainable_layers * steps / len(self.epochs))
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Compare the schedule with the detector.
+        """Refuse what would go wrong in silence.
 
         Raises:
-            UserError: When it opens layers the optimiser does not have, or several devices would drift apart.
+            UserError: On several devices, which synchronise only what was open when training began.
         """
-        assert isinstance(pl_module, Detector)
-        most = self.stages[-1][1]
-        if most > pl_module.trainable_layers:
-            raise UserError(
-                f"callbacks.gradual_unfreeze.stages opens {most} layers but model.trainable_layers="
-                f"{pl_module.trainable_layers}: raise the latter, it says what the optimiser is given"
-            )
-        if trainer.world_size > 1:  # DDP synchronises only what was open when it began
+        if trainer.world_size > 1:
             raise UserError(
                 f"gradual unfreezing runs on one device, not {trainer.world_size}: set trainer.devices=1"
             )
@@ -52,4 +49,4 @@ class GradualUnfreeze(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Open the layers of this epoch's stage."""
         assert isinstance(pl_module, Detector)
-        pl_module.open_layers([n for epoch, n in self.stages if epoch <= trainer.current_epoch][-1])
+        pl_module.open_layers(self.open_at(trainer.current_epoch, pl_module.trainable_layers))
