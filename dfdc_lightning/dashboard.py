@@ -79,7 +79,9 @@ def workspace(study: str, entity: str, project: str) -> ws.Workspace:
                 panels=[wr.WeavePanelSummaryTable(table_name="test/worst_videos")],
             ),
         ],
-        runset_settings=ws.RunsetSettings(filters=[ws.Metric("Group") == study], groupby=[ws.Config("name")]),
+        runset_settings=ws.RunsetSettings(
+            filters=ws.And(ws.Metric("Group") == study), groupby=[ws.Config("name")]
+        ),
     )
 
 
@@ -96,8 +98,8 @@ def main() -> None:
     except (wandb.errors.Error, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"W&B did not take the workspace of study={given['study']} ({reason}): log in with `wandb login`, "
-            "and give an entity and a project that exist"
+            f"W&B did not take the workspace of study={given['study']} ({reason}): log in with "
+            "`wandb login`, and give an entity and a project that exist"
         ) from error
     print(built.url)
 
