@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-Colour = tuple[float, float, float]
+Colour = tuple[float | int, float | int, float | int]
 Plane = Float32[np.ndarray, "h w"]
 Image = Float32[np.ndarray, "h w 3"]
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -16,19 +16,19 @@ def step(edge: Float[np.ndarray, "h w"], softness: float) -> Plane:
     return ramp
 
 
-def bump(u: Plane, v: Plane, radius_u: float, radius_v: float) -> Plane:
+def bump(u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"], radius_u: float, radius_v: float) -> Plane:
     """A Gaussian hill of height 1."""
     hill: Plane = np.exp(-((u / radius_u) ** 2) - (v / radius_v) ** 2).astype(np.float32)
     return hill
 
 
-def stroke(distance: Float[np.ndarray, "h w"], width: float, power: int = 2) -> Plane:
+def stroke(distance: Float[np.ndarray, "h w"], width: float | int, power: int = 2) -> Plane:
     """A line of a soft brush where `distance` is 0; a higher power gives harder edges."""
     line: Plane = np.exp(-((distance / width) ** power)).astype(np.float32)
     return line
 
 
-def paint(image: Image, colour: Colour | Image, cover: Float[np.ndarray, "h w"]) -> None:
+def paint(image: Image, colour: Colour | Float[np.ndarray, "h w 3"], cover: Float[np.ndarray, "h w"]) -> None:
     """Lay `colour` over `image` in place, as opaque as `cover` (0-1) says."""
     image += cover[..., None].astype(np.float32) * (np.asarray(colour, np.float32) - image)
 

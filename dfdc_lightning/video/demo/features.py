@@ -63,4 +63,4 @@ def paint_mouth(
     paint(image, (52, 18, 20), hole)
     paint(image, (225, 220, 210), hole * step(middle + 0.07 - v, soft) * (np.abs(x) < 0.8))
     paint(image, (60, 24, 24), stroke(v - middle, 0.018) * inside * (0.75 if opening == 0 else 0.35))
-    image *= (1 - 0.12 * bump(u, (v - bottom - 0.06).astype(np.float32), 0.2, 0.04))[..., None]
+    image *= (1 - 0.12 * bump(u, v - bottom - 0.06, 0.2, 0.04))[..., None]

@@ -35,7 +35,7 @@ class Head:
         self._soft = 1.6 / unit
         self._random = np.random.default_rng(who.texture)
         self._light = np.asarray(light, np.float32) / np.float32(np.linalg.norm(light))
-        radius = self._radius(0)
+        radius = self._radius(0.0)
         self._shade = self._lit(self._relief(radius))
         self._bare = self._skin() * self._shade[..., None]
         self.alpha = step(1 - radius, self._soft)

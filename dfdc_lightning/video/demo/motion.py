@@ -69,7 +69,7 @@ class Motion:
         x, y, zoom, roll, turn = (wave(seconds) for wave in self._sway)
         since_blink = float(np.abs(self._blinks - seconds).min())
         speaks = self._pause(seconds) > -0.35
-        opening = min(max(0.45 + self._voice(seconds), 0), 1) if speaks else 0
+        opening = min(max(0.45 + self._voice(seconds), 0), 1) if speaks else 0.0
         return Pose(
             x=self._x + x * self._unit,
             y=self._y + y * self._unit,

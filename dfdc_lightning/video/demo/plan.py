@@ -19,8 +19,8 @@ class Plan(NamedTuple):
 
     videos: int = 240
     size: tuple[int, int] = (320, 240)
-    seconds: float = 2.0
-    fps: float = 15.0
+    seconds: float | int = 2.0
+    fps: float | int = 15.0
     gop: int = 250
     crf: int = 23
     preset: str = "veryfast"

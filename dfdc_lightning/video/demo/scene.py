@@ -33,12 +33,12 @@ class Scene:
         room = _room(rng, size)
         _dress(room, self.who, start, self.light[0], weave=_between(rng, 0.02, 0.5))
         self._room = np.clip(room * self.tint, 0, 255).astype(np.uint8)
-        strength = _between(rng, 0.7, 6)
+        strength = _between(rng, 0.7, 6.0)
         grain = rng.standard_normal((size[1] + _GRAIN_MARGIN, size[0] + _GRAIN_MARGIN)) * strength
         self._grain = cv2.merge([np.round(grain).astype(np.int16)] * 3)
         self._shifts = rng.integers(0, _GRAIN_MARGIN, (997, 2))
 
-    def frames(self, count: int, fps: float) -> Iterator[tuple[Pose, Picture]]:
+    def frames(self, count: int, fps: float | int) -> Iterator[tuple[Pose, Picture]]:
         """`count` poses and RGB frames, in time order."""
         height, width = self._room.shape[:2]
         for index in range(count):
@@ -72,7 +72,7 @@ def _room(rng: np.random.Generator, size: tuple[int, int]) -> Image:
         cv2.rectangle(room, *corners, colour.tolist(), -1)
         if rng.random() < 0.5:
             cv2.rectangle(room, *corners, (colour * 0.7).tolist(), max(round(0.012 * width), 1))
-    wallpaper = rng.standard_normal((80, 80 * width // height)).astype(np.float32) * _between(rng, 1, 14)
+    wallpaper = rng.standard_normal((80, 80 * width // height)).astype(np.float32) * _between(rng, 1.0, 14.0)
     room += cv2.resize(wallpaper, size, interpolation=cv2.INTER_LINEAR)[..., None]
     blurred: Image = cv2.GaussianBlur(room, (0, 0), _between(rng, 0.0008, 0.008) * width)
     return blurred

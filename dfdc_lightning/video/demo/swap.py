@@ -42,7 +42,8 @@ class Swap:
         light = float(-np.sign(scene.light[0]) * rng.uniform(0.35, 0.7)), rng.uniform(-0.4, 0.1), 1.0
         self._donor = Head(Identity.draw(rng), light, scene.head.unit)
         self._detail = rng.uniform(11.0, 16.0)  # pixels of detail per face unit
-        self._residue = rng.choice([-1, 1]) * rng.uniform(0.02, 0.06) + rng.normal(0, 0.025, 3)
+        cast = np.array([-1.0, 0.2, 1.0]) * rng.uniform(0.04, 0.09)  # a generator's colours lean to one side
+        self._residue = cast + rng.normal(0, 0.03) + rng.normal(0, 0.02, 3)
         self._grain = rng.uniform(2.0, 7.0)
         self._flicker, self._slip = rng.uniform(0.02, 0.045), rng.uniform(0.02, 0.04)
         self._mask = _ellipse(scene.head)
@@ -69,12 +70,12 @@ class Swap:
         """The donor with the given expression, in the colours of the head it goes over."""
         if (eyes, mouth) not in self._patches:
             target = self._scene.head.image(eyes, mouth)
-            patch = self._donor.image(eyes, mouth).astype(np.float32)
+            patch = self._donor.image(eyes, mouth)
             inside = self._mask > 0.5
             mean, deviation = target[inside].mean(0), target[inside].std(0)
             own_mean, own_deviation = patch[inside].mean(0), patch[inside].std(0)
             matched = (patch - own_mean) * np.clip(deviation / own_deviation, 0.85, 1.15) + mean
-            coarse = _resampled(matched, self._detail)
+            coarse = _resampled(matched.astype(np.float32), self._detail)
             coarse += self._rng.normal(0, self._grain, (*coarse.shape[:2], 1))
             self._patches[eyes, mouth] = np.clip(coarse, 0, 255).astype(np.uint8)
         return self._patches[eyes, mouth]
