@@ -5,8 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from forgeries import Forgeries, Trained, learn, render_forgeries, train_run
 
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
+from dfdc_lightning.models.detector import Detector
 
 SHARED = Path(__file__).parents[1].parent / "shared"
 
@@ -75,3 +77,21 @@ def draw_cache(
 def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of 8/4/4 pairs of clips of four 64-pixel faces."""
     return draw_cache(tmp_path_factory.mktemp("tiny_cache"), {"train": 8, "val": 4, "test": 4}).root
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A run of train.py on rendered videos."""
+    return train_run(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def forgeries(tmp_path_factory: pytest.TempPathFactory) -> Forgeries:
+    """Rendered pairs of REAL and FAKE clips, with the swapped region of each frame."""
+    return render_forgeries(tmp_path_factory.mktemp("forgeries"))
+
+
+@pytest.fixture(scope="session")
+def taught(forgeries: Forgeries) -> dict[str, Detector]:
+    """A frame and a sequence detector that tell these forgeries apart."""
+    return {kind: learn(kind, forgeries) for kind in ("frame", "sequence")}

@@ -1,7 +1,5 @@
 """Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `reading.py` for what it means)."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -67,7 +65,7 @@ def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) ->
         # cuDNN refuses to go back through an LSTM in evaluation mode.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             cam = _SignedGradCAM(model, [detector.last_conv])
-            maps = cam(frames, [_itself] * clips * faces.shape[1])
+            maps = cam(frames, [nn.Identity()] * clips * faces.shape[1])
             cam.activations_and_grads.release()
     finally:
         cut.remove()
@@ -75,7 +73,3 @@ def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) ->
     return Reading(
         array(model.logits), array(model.frame_logits), np.asarray(maps, np.float32).reshape(shape)
     )
-
-
-def _itself(logit: Any) -> Any:
-    return logit

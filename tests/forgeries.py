@@ -1,0 +1,156 @@
+"""Rendered forgeries whose swapped region is known, detectors that have learnt them, and a run trained on real files."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
+from dfdc_lightning.faces.crop import crops
+from dfdc_lightning.faces.finder import Haar
+from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
+from dfdc_lightning.models.detector import Detector
+from dfdc_lightning.models.frame import FrameDetector
+from dfdc_lightning.models.sequence import SequenceDetector
+from dfdc_lightning.video.demo import read_swaps, render
+from dfdc_lightning.video.frames import read_frames
+
+ROOT = Path(__file__).parents[1]
+SIDE = 64
+WHOLE = 2.8  # side of a crop in radii of the swapped ellipse: about a third of the crop is swapped
+
+
+class Forgeries(NamedTuple):
+    """Clips in pairs, FAKE before the REAL one it was made from, and where the FAKE one is swapped."""
+
+    faces: np.ndarray  # b t 3 s s
+    label: np.ndarray  # b
+    swapped: np.ndarray  # b t s s, 1 inside
+
+
+def render_forgeries(root: Path, videos: int = 40) -> Forgeries:
+    render(root, videos=videos, seconds=1.0, fps=6)
+    faces, label, swapped = [], [], []
+    originals = {
+        Path(name).stem: Path(entry["original"]).stem
+        for file in root.glob("*/metadata.json")
+        for name, entry in json.loads(file.read_text()).items()
+        if "original" in entry
+    }
+    swaps = read_swaps(root)
+    for fake in sorted(swaps):
+        for name in (fake, originals[fake]):
+            frames = read_frames(next(root.glob(f"*/{name}.mp4")), 6)
+            ellipses = [swaps[fake][index] for index in frames.indices]
+            half = max(ellipse.radius_y for ellipse in ellipses) * WHOLE / 2
+            boxes = np.array([(e.x - half, e.y - half, e.x + half, e.y + half) for e in ellipses]).round().astype(int)
+            faces.append(crops(frames.images, boxes, SIDE))
+            label.append(name == fake)
+            swapped.append([_inside(e, box) for e, box in zip(ellipses, boxes, strict=True)])
+    return Forgeries(np.stack(faces), np.array(label), np.array(swapped))
+
+
+def _inside(ellipse: Any, box: np.ndarray) -> np.ndarray:
+    scale = SIDE / (box[2] - box[0])
+    centre = ((ellipse.x - box[0]) * scale, (ellipse.y - box[1]) * scale)
+    axes = (2 * ellipse.radius_x * scale, 2 * ellipse.radius_y * scale)
+    return cv2.ellipse(np.zeros((SIDE, SIDE), np.float32), (centre, axes, ellipse.degrees), 1, -1)
+
+
+class SmallBackbone(nn.Sequential):
+    """Four convolutions that keep eight by eight places of a 64-pixel face."""
+
+    num_features = 32
+    pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+
+    def __init__(self) -> None:
+        layers: list[nn.Module] = []
+        for wide, wider, stride in ((3, 12, 2), (12, 24, 2), (24, 32, 2), (32, 32, 1)):
+            layers += [nn.Conv2d(wide, wider, 3, stride, 1, bias=False), nn.BatchNorm2d(wider), nn.ReLU()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def build(kind: str, backbone: nn.Module | None = None, trainable_layers: int | None = None) -> Detector:
+    training: dict[str, Any] = {
+        "loss": nn.BCEWithLogitsLoss(),
+        "optimizer": torch.optim.AdamW,
+        "scheduler": torch.optim.lr_scheduler.ConstantLR,
+        "trainable_layers": trainable_layers,
+        "threshold": 0.5,
+        "mean": None,
+        "std": None,
+    }
+    backbone = SmallBackbone() if backbone is None else backbone
+    if kind == "frame":
+        return FrameDetector(backbone, **training)
+    return SequenceDetector(backbone, hidden=16, **training)
+
+
+def learn(kind: str, forgeries: Forgeries, epochs: int = 15) -> Detector:
+    """Train a small detector; single-threaded, as two threads wait more than they compute here."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    detector = build(kind).train()
+    optimizer = torch.optim.AdamW(detector.parameters(), 3e-3)
+    faces, label = torch.from_numpy(forgeries.faces), torch.from_numpy(forgeries.label).float()
+    for _ in range(epochs):
+        for pairs in torch.randperm(len(faces) // 2).split(4):
+            batch = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
+            clips = faces[batch].flip(-1) if torch.rand(()) < 0.5 else faces[batch]
+            logits = detector(clips)
+            loss = nn.functional.binary_cross_entropy_with_logits(logits, label[batch][:, None].expand_as(logits))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    torch.set_num_threads(threads)
+    return detector.eval()
+
+
+class Trained(NamedTuple):
+    """A run of train.py on rendered videos, and where those lie."""
+
+    run: Path
+    videos: Path
+    cache: Path
+
+    def video(self, name: str) -> Path:
+        return next(self.videos.glob(f"*/{name}.mp4"))
+
+
+def train_run(root: Path) -> Trained:
+    """Four pairs of videos through the preparation and train.py: one epoch of a tiny network at 48 pixels."""
+    videos = render(root / "videos", videos=16, seconds=1.0, fps=8)
+    preparation = FacePreparation(Haar(), frames=4, size=48)
+    cache = FaceCache(root / "cache")
+    claim_profile(cache.root, preparation)
+    rows = []
+    metadata = {
+        Path(name).stem: entry
+        for file in videos.glob("*/metadata.json")
+        for name, entry in json.loads(file.read_text()).items()
+    }
+    reals = sorted(name for name, entry in metadata.items() if entry["label"] == REAL)
+    splits = dict(zip(reals, ("train",) * 4 + ("val",) * 2 + ("test",) * 2, strict=True))
+    for name, entry in metadata.items():
+        source = Path(entry.get("original", name)).stem
+        cache.write_clip(name, preparation(next(videos.glob(f"*/{name}.mp4"))))
+        original = source if entry["label"] == FAKE else ""
+        rows.append(
+            Row(name, entry["label"], original, source, splits[source], n_found=4, profile=preparation.profile)
+        )
+    cache.write_rows(rows)
+    run = root / "multirun" / "tiny" / "baseline" / "0"
+    words = [
+        "study=tiny", "scale=demo", "augment=none", "model.backbone.name=test_resnet", "trainer.max_epochs=1",
+        "trainer.accelerator=cpu", f"data.cache={cache.root}", f"hydra.run.dir={run}",
+    ]  # fmt: skip
+    done = subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return Trained(run, videos, cache.root)
