@@ -7,10 +7,11 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from dfdc_lightning.runs import command
+from dfdc_lightning.runs import command, one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="prepare_faces")
+@one_sentence()
 def main(config: DictConfig) -> None:
     """Fill a cache from a source, or prove one that is there (check=CACHE)."""
     from hydra.utils import instantiate

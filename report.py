@@ -7,10 +7,11 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from dfdc_lightning.runs import command
+from dfdc_lightning.runs import command, one_sentence
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="report")
+@one_sentence()
 def main(config: DictConfig) -> None:
     """Write the report and print its main table, its notes and where it lies."""
     from dfdc_lightning.report.tables import results

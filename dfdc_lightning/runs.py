@@ -165,14 +165,19 @@ class Run:
         return self.folder / "result.json"
 
     def objects(self, config: DictConfig) -> "tuple[FaceDataModule, Detector, Trainer]":
-        """Build what the configuration describes; the seed is set first, so the weights follow from it."""
+        """Build what the configuration describes; the seed is set just before the detector's weights are drawn.
+
+        Raises:
+            UserError: When the cache cannot be used, which is seen before any weights are fetched.
+        """
         from hydra.utils import instantiate
         from lightning import seed_everything
 
         _quieten()
+        data = instantiate(config.data)
+        data.setup("fit")
         seed_everything(config.seed, verbose=False)
         detector = instantiate(config.model)
-        data = instantiate(config.data)
         trainer = instantiate(
             config.trainer,
             default_root_dir=str(self.folder),
@@ -454,6 +459,8 @@ def one_sentence() -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, UserError):  # Hydra's words about our own sentence add nothing
+            error = error.__cause__
         cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in str(error) else ""
         print(f"error: {' '.join(f'{error}{cause}'.split())}", file=sys.stderr)
         raise SystemExit(2) from None
