@@ -107,15 +107,15 @@ def found(finder: FaceFinder, paths: list[Path]) -> tuple[int, int, float]:
     return n, len(images), 1000 * seconds / len(images)
 
 
-def second_run(folder: Path, faces: FacePreparation, n: int) -> dict[str, float]:
+def second_run(folder: Path, model: Path | None, n: int) -> dict[str, float]:
     """Seconds of the whole command over finished caches of n videos and of four."""
     films = sorted(render(folder / "films", 4, (160, 120), 0.8).glob("*/*.mp4"))
     seconds = {}
     for size in (4, n):
         source, out = folder_of(films, size, folder / f"{size} links"), folder / f"{size} cache"
-        haar = FacePreparation(Haar(), faces.frames, 64)
-        quietly(source, haar, ByGroup(), out, per_label=None, workers=2)
-        command = [sys.executable, ROOT / "prepare_faces.py", "detector=haar", "size=64", "per_label=null"]
+        quietly(source, FacePreparation(YuNet(model), size=64), ByGroup(), out, per_label=None, workers=2)
+        command = [sys.executable, ROOT / "prepare_faces.py", "size=64", "per_label=null"]
+        command += [f"detector.model={model}"] if model else []
         times = []
         for _ in range(3):
             began = time.perf_counter()
@@ -174,7 +174,7 @@ def main() -> None:
                     f"{kind}: {finder.name} finds a face in {n} of {total} frames, {milliseconds:.1f} ms each"
                 )
         n = 40 if quick else 1000
-        report["second run"] = seconds = second_run(folder / "second", faces, n)
+        report["second run"] = seconds = second_run(folder / "second", model, n)
         print("second run: " + ", ".join(f"{value:.2f} s over {what}" for what, value in seconds.items()))
         films = sorted(render(folder / "long", 2, (1920, 1080), 2.0, 30.0).glob("*/*.mp4"))
         mixed = 9 * films + [path for path in kinds.get("DFDC sample", []) if not quick]
