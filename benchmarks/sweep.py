@@ -3,8 +3,8 @@
     PYTHONPATH=. python benchmarks/sweep.py --kills 10
 
 Prints a table and writes benchmarks/sweep.json: seconds of one run beyond its training epochs (with the real
-Xception and W&B offline), seconds to skip 25 finished runs, and the fault test: a sweep of two experiments and three
-seeds is killed by SIGKILL again and again; its predictions.csv files must equal those of an undisturbed one.
+Xception and W&B offline), seconds to skip 25 finished runs, and the fault test: a sweep of two experiments
+and three seeds is killed by SIGKILL again and again; its predictions.csv must equal an undisturbed sweep's.
 """
 
 import argparse
@@ -34,7 +34,7 @@ TINY = (*TOY, "model.backbone.name=test_resnet", "trainer.max_epochs=3")
 
 
 def draw(folder: Path, pairs: int, size: int) -> Path:
-    """A cache of coloured noise, in which a FAKE lacks some red; `pairs` in training, half as many elsewhere."""
+    """A cache of coloured noise, in which a FAKE lacks some red; half as many pairs for val and test."""
     cache, rows, rng = FaceCache(folder), [], np.random.default_rng(0)
     for split, n in (("train", pairs), ("val", pairs // 2), ("test", pairs // 2)):
         for index, label in itertools.product(range(n), (REAL, FAKE)):
@@ -48,20 +48,23 @@ def draw(folder: Path, pairs: int, size: int) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start train.py in a folder, silently."""
+def start(folder: Path, *arguments: str, said: Path = Path(os.devnull)) -> subprocess.Popen[bytes]:
+    """Start train.py in a folder; what it says goes to a file."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "WANDB_MODE": "offline"}
-    command = [sys.executable, str(TRAIN), *arguments]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    with said.open("w") as output:
+        return subprocess.Popen(
+            [sys.executable, str(TRAIN), *arguments],
+            cwd=folder,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:
     """Wait for success."""
-    _, err = process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"{process.args} failed:\n{err.decode()}")
+    if process.wait() != 0:
+        raise SystemExit(f"{process.args} failed with exit code {process.returncode}")
 
 
 def overhead(folder: Path) -> float:
@@ -146,8 +149,8 @@ def fault(folder: Path, kills: int, seeds: Sequence[int] = (0, 1, 2), draws: int
             killed += 1
             continue
         break  # it was faster than all the kills
-    finish(start(folder, "-m", *sweep, "study=killed"))
-    finish(start(folder, "-m", *sweep, "study=undisturbed"))
+    finish(start(folder, "-m", *sweep, "study=killed", said=folder / "killed.txt"))
+    finish(start(folder, "-m", *sweep, "study=undisturbed", said=folder / "undisturbed.txt"))
     expected = sorted((folder / "multirun" / "undisturbed").glob("*/*/predictions.csv"))
     equal = [
         path.read_bytes() == (study / path.parent.parent.name / path.parent.name / path.name).read_bytes()
@@ -164,7 +167,7 @@ def survives(process: subprocess.Popen[bytes], study: Path, changes: int | None,
         seen, before = seen + (now != before), now
         if time.monotonic() - begun > seconds if changes is None else seen >= changes:
             process.kill()
-            process.communicate()
+            process.wait()
             return False
         time.sleep(0.005)
     return True

@@ -1,0 +1,177 @@
+"""A run folder is claimed by one process, for one configuration, and never mistaken for what it is not."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+from sweeping import ROOT, toy
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.runs import Run, differences, result_settings
+
+
+@contextmanager
+def composed(*overrides: str) -> Iterator[DictConfig]:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        yield config
+    HydraConfig.instance().cfg = None
+
+
+def settings(*overrides: str) -> dict[str, Any]:
+    with composed(*overrides) as config:
+        return result_settings(config)
+
+
+def test_where_and_how_a_run_is_watched_does_not_count(tiny_cache: Path, tmp_path: Path) -> None:
+    here = settings(f"data.cache={tiny_cache}")
+    moved = tmp_path / "moved"
+    moved.symlink_to(tiny_cache)
+    assert here == settings(
+        *(
+            f"data.cache={moved}",
+            "data.workers=3",
+            "logger=wandb",
+            "study=other",
+            "name=other",
+            "overwrite=true",
+        ),
+        *("plan=true", "print_config=true", "trainer.accelerator=gpu", "trainer.devices=2", "compute=slurm"),
+        *("+trainer.profiler=simple", "~callbacks.progress"),
+    )
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "model.optimizer.lr=1e-3",
+        "data.batch_size=16",
+        "loss=focal",
+        "trainer.max_epochs=3",
+        "augment=none",
+    ],
+)
+def test_what_can_change_results_counts(tiny_cache: Path, override: str) -> None:
+    assert settings(f"data.cache={tiny_cache}") != settings(f"data.cache={tiny_cache}", override)
+
+
+def test_the_clips_of_the_cache_count_but_not_its_rejects(tiny_cache: Path, tmp_path: Path) -> None:
+    cache = FaceCache(tmp_path)
+    rows = FaceCache(tiny_cache).rows()
+    cache.write_rows(rows)
+    before = settings(f"data.cache={tmp_path}")
+    cache.write_rows(
+        [*rows, rows[0]._replace(video="zzz", status="unreadable", detail="no frames", split="")]
+    )
+    assert settings(f"data.cache={tmp_path}") == before
+    cache.write_rows([rows[0]._replace(label="FAKE" if rows[0].label == "REAL" else "REAL"), *rows[1:]])
+    assert settings(f"data.cache={tmp_path}") != before
+
+
+def folder_with(root: Path, **files: str) -> Run:
+    for name, text in files.items():
+        path = (
+            root
+            / {"settings": ".hydra/settings.json", "result": "result.json", "ckpt": "checkpoints/last.ckpt"}[
+                name
+            ]
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Run(root)
+
+
+def test_a_folder_that_a_killed_start_left_empty_is_free(tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    folder_with(tmp_path).refuse_other({"lr": 1})
+
+
+def test_a_run_of_unknown_settings_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown settings.*overwrite=true"):
+        folder_with(tmp_path, ckpt="weights").refuse_other({"lr": 1})
+
+
+def test_half_written_settings_are_named(tmp_path: Path) -> None:
+    for text in ("", '{"lr": ', "[]"):
+        with pytest.raises(UserError, match="settings.json is damaged"):
+            folder_with(tmp_path, settings=text).refuse_other({"lr": 1})
+
+
+def test_a_refusal_names_the_keys_and_not_hundreds_of_them(tmp_path: Path) -> None:
+    run = folder_with(tmp_path, settings=json.dumps({f"key{n:02d}": 0 for n in range(30)} | {"gone": 1}))
+    with pytest.raises(UserError) as refusal:
+        run.refuse_other({f"key{n:02d}": 1 for n in range(30)})
+    assert "gone: 1 there, None here; key00: 0 there, 1 here" in str(refusal.value)
+    assert "and 23 more" in str(refusal.value) and len(str(refusal.value)) < 600
+
+
+def test_a_finished_run_stays_finished_when_its_cache_has_been_moved_away(tmp_path: Path) -> None:
+    run = folder_with(tmp_path, settings='{"lr": 1, "data.cache content": "abc"}')
+    run.refuse_other({"lr": 1})
+    with pytest.raises(UserError, match="data.cache content: abc there, def here"):
+        run.refuse_other({"lr": 1, "data.cache content": "def"})
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"test": {"auroc": 0.9}}', "null"])
+def test_a_half_written_result_does_not_mean_finished(tmp_path: Path, text: str) -> None:
+    run = folder_with(tmp_path, result=text)
+    assert not run.finished
+    with pytest.raises(UserError, match="result.json is damaged"):
+        _ = run.result
+
+
+def test_a_failure_leaves_its_traceback_and_a_stop_by_the_user_none(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    with pytest.raises(RuntimeError), run.recording():
+        raise RuntimeError("the loss is not finite")
+    assert "RuntimeError: the loss is not finite" in run.error.read_text()
+    with pytest.raises(KeyboardInterrupt), run.recording():
+        raise KeyboardInterrupt
+    assert not run.error.exists()
+
+
+def test_differences_are_a_line_a_value_and_lists_tell_what_came_and_went() -> None:
+    plain = {"lr": 1, "seed": 0, "logger": {}, "steps": [{"_target_": "a.Flip", "p": 0.5}], "betas": [1, 2]}
+    jpeg = {"_target_": "b.Jpeg", "quality": [10, 50]}
+    here = plain | {
+        "lr": 2,
+        "seed": 5,
+        "logger": {"wandb": {}},
+        "steps": [*plain["steps"], jpeg],
+        "betas": [1, 3],
+    }
+    assert differences(plain, here) == [
+        "lr: 1 → 2",
+        "steps: + Jpeg(quality=[10, 50])",
+        "betas: [1, 2] → [1, 3]",
+    ]
+
+
+def test_a_start_prints_what_differs_and_the_whole_on_request(tmp_path: Path) -> None:
+    said = toy(tmp_path, "seed=4", "lr=0.5")
+    title, change, *rest = said.out.splitlines()
+    assert title == f"toy seed 4: starts in {tmp_path}/multirun/toy/toy/4"
+    assert (
+        change == "  lr: 0.1 → 0.5" and len(rest) == 1 and rest[0].startswith("toy seed 4: test auroc 0.900")
+    )
+    whole = toy(tmp_path, "seed=5", "print_config=true").out
+    assert "max_epochs: 2" in whole and "workers: 0" in whole
+
+
+def test_a_refused_start_leaves_the_folder_s_own_configuration(tmp_path: Path) -> None:
+    toy(tmp_path, "seed=0")
+    kept = {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()}
+    refused = toy(tmp_path, "seed=0", "lr=7")
+    assert refused.status == 2 and refused.out == ""
+    assert {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()} == kept
