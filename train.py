@@ -8,7 +8,7 @@ from dfdc_lightning.sweep import isolated
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-@isolated  # a run of a sweep gets a process of its own: whatever ends it, the others go on
+@isolated("dfdc_lightning.models.frame", "timm", "torch._dynamo")  # a run of a sweep has its own process
 def main(config: DictConfig) -> float:
     """Train and test one detector, or skip a finished one; returns validation AUROC for whoever searches."""
     run = Run.claim(config)

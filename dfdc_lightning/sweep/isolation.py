@@ -14,12 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.runs import Run, one_sentence, result_settings
-from dfdc_lightning.sweep.process import run_in_own_process, tie_to_parent
+from dfdc_lightning.sweep.nursery import Nursery
+from dfdc_lightning.sweep.process import tie_to_parent
 
 Job = Callable[[DictConfig], float]
 
 
-def isolated(main: Job) -> Job:
+def isolated(*warm: str) -> Callable[[Job], Job]:
     """Let every job of a sweep train in a process of its own; a single run stays where it is.
 
     The sweep's process never imports torch: it skips what is finished, refuses what does not fit, and starts
@@ -27,21 +28,29 @@ def isolated(main: Job) -> Job:
     `os._exit` takes nothing else with it, under every Hydra launcher.
 
     Args:
-        main: The function under `hydra.main`, in the script that is to be started again.
+        warm: Modules that take long to import and that every run needs.
+
+    Returns:
+        The decorator of the function under `hydra.main`, in the script that is to be started again.
     """
 
-    @functools.wraps(main)
-    def job(config: DictConfig) -> float:
-        tie_to_parent()
-        if HydraConfig.get().mode != RunMode.MULTIRUN:
-            with one_sentence():  # before Hydra adds a line of its own
-                return main(config)
-        return _run_apart(Path(main.__code__.co_filename).resolve(), config)
+    def decorate(main: Job) -> Job:
+        nursery = Nursery(Path(main.__code__.co_filename).resolve(), warm)
 
-    return job
+        @functools.wraps(main)
+        def job(config: DictConfig) -> float:
+            tie_to_parent()
+            if HydraConfig.get().mode != RunMode.MULTIRUN:
+                with one_sentence():  # before Hydra adds a line of its own
+                    return main(config)
+            return _run_apart(nursery, config)
+
+        return job
+
+    return decorate
 
 
-def _run_apart(script: Path, config: DictConfig) -> float:
+def _run_apart(nursery: Nursery, config: DictConfig) -> float:
     """Validation AUROC of the job's run, or NaN where it has none."""
     run = Run(Path(HydraConfig.get().runtime.output_dir))
     try:
@@ -55,11 +64,11 @@ def _run_apart(script: Path, config: DictConfig) -> float:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return float("nan")
     run.error.unlink(missing_ok=True)
-    command = [sys.executable, str(script), *_arguments(run.folder)]
-    ending = run_in_own_process(command)
+    arguments = _arguments(run.folder)
+    ending = nursery.run(arguments)
     if ending.status and not run.error.is_file():
-        words = (ending.epitaph, shlex.join(command), ending.last_words)
-        atomic.write_text(run.error, "\n\n".join(words))
+        command = shlex.join(["python", str(nursery.script), *arguments])
+        atomic.write_text(run.error, "\n\n".join((ending.epitaph, command, ending.last_words)))
     return run.auroc if run.finished else float("nan")
 
 

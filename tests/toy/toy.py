@@ -40,7 +40,7 @@ def meet(fate: str) -> None:
 
 
 @hydra.main(version_base="1.3", config_path=".", config_name="toy")
-@isolated
+@isolated()
 def main(config: DictConfig) -> float:
     """Leave the files that a run leaves."""
     run = Run.claim(config)
