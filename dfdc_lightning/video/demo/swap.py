@@ -41,8 +41,8 @@ class Swap:
         self._scene = scene
         light = float(-np.sign(scene.light[0]) * rng.uniform(0.35, 0.7)), rng.uniform(-0.4, 0.1), 1.0
         self._donor = Head(Identity.draw(rng), light, scene.head.unit)
-        self._detail = rng.uniform(11.0, 16.0)  # pixels of detail per face unit
-        cast = np.array([-1.0, 0.2, 1.0]) * rng.uniform(0.04, 0.09)  # a generator's colours lean to one side
+        self._detail = rng.uniform(9.5, 14.0)  # pixels of detail per face unit
+        cast = np.array([-1.0, 0.2, 1.0]) * rng.uniform(0.06, 0.11)  # a generator's colours lean to one side
         self._residue = cast + rng.normal(0, 0.03) + rng.normal(0, 0.02, 3)
         self._grain = rng.uniform(2.0, 7.0)
         self._flicker, self._slip = rng.uniform(0.02, 0.045), rng.uniform(0.02, 0.04)
