@@ -19,7 +19,7 @@ from dfdc_lightning.video.demo.scene import Scene
 from dfdc_lightning.video.demo.swap import Ellipse, Swap
 
 _SCENE, _SWAP = 0, 1  # what a random generator is for
-_PICTURES = 1  # raise it when the same settings begin to give other pixels
+_PICTURES = 2  # raise it when the same settings begin to give other pixels
 
 
 def render(
