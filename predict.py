@@ -1,4 +1,4 @@
-"""A video becomes a verdict: `python predict.py video=FILE run=RUN`, a folder or a list of videos becomes a table."""
+"""A video becomes a verdict: `python predict.py video=FILE run=RUN`; a folder or a list becomes a table."""
 
 from pathlib import Path
 

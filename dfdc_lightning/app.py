@@ -1,7 +1,7 @@
 """`python -m dfdc_lightning.app run=RUN`: a page on this machine where a dropped video becomes a verdict.
 
-The page is served on the loopback address only, loads nothing from elsewhere, tells nobody anything, and removes an
-upload as soon as it is judged.
+The page is served on the loopback address only, loads nothing from elsewhere, tells nobody anything, and
+removes an upload as soon as it is judged.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ class Desk:
         self.seconds, self.megabytes = seconds, megabytes
 
     def verdict(self, upload: Path) -> str:
-        """HTML for an upload: its verdict, or one sentence on why there is none. The upload is gone afterwards."""
+        """HTML for an upload: its verdict, or why there is none. The upload is gone afterwards."""
         try:
             self._refuse_long(upload)
             return body(judge_video(self.prepare(upload), self.judge, self.threshold, maps=True))
@@ -69,7 +69,9 @@ class Desk:
             reason = error.strerror or error
             raise UserError(f"{upload} cannot be read as a video: {reason}") from None
         if seconds > self.seconds:
-            raise UserError(f"{upload} takes {seconds:.0f} seconds, at most {self.seconds} are looked at: cut it")
+            raise UserError(
+                f"{upload} takes {seconds:.0f} seconds, at most {self.seconds} are looked at: cut it"
+            )
 
 
 @contextmanager
@@ -135,7 +137,14 @@ def main() -> None:
     """Serve until interrupted."""
     given = arguments(
         sys.argv[1:],
-        {"run": None, "threshold": "", "port": "7860", "seconds": "120", "megabytes": "200", "detector.model": ""},
+        {
+            "run": None,
+            "threshold": "",
+            "port": "7860",
+            "seconds": "120",
+            "megabytes": "200",
+            "detector.model": "",
+        },
     )
     seconds, megabytes, port = (_whole(given, key) for key in ("seconds", "megabytes", "port"))
     judge = open_judge(Path(given["run"]))

@@ -1,4 +1,4 @@
-"""`key=value` words of a command line, spelt as the entry scripts spell them, for the `python -m` commands."""
+"""`key=value` words of a command line, spelt as for the entry scripts, for the `python -m` commands."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,12 +1,14 @@
-"""`python -m dfdc_lightning.export run=RUN out=DIR [cache=FOLDER]`: a trained run as files that need no training code.
+"""`python -m dfdc_lightning.export run=RUN out=DIR [cache=FOLDER]`: a trained run as files for elsewhere.
 
-`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, frame logits and Grad-CAM
-maps, `model.json` what must be known to use it (`predict/card.py`), `model_card.md` the same for people.
+`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, frame logits and
+Grad-CAM maps, `model.json` what must be known to use it (`predict/card.py`), `model_card.md` the same for
+people.
 """
 
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from dfdc_lightning import atomic
 from dfdc_lightning.arguments import arguments
@@ -34,13 +38,22 @@ _CLIPS = 16  # real clips the engines are compared on
 
 _ATEN = torch.ops.aten
 # ONNX has no such operators; torch knows how to write them with simpler ones.
-_BACKWARD = get_decompositions(
+_BACKWARD: Any = get_decompositions(
     [
         _ATEN.silu_backward, _ATEN.gelu_backward, _ATEN.hardswish_backward, _ATEN.hardsigmoid_backward,
         _ATEN.elu_backward, _ATEN.leaky_relu_backward, _ATEN.sigmoid_backward, _ATEN.tanh_backward,
         _ATEN.threshold_backward, _ATEN.native_batch_norm_backward,
     ]
 )  # fmt: skip
+
+
+class _PlainMean(TorchFunctionMode):
+    """Averages whole maps by `mean`: torch's pooling sets strides by hand, for which ONNX has no operator."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is functional.adaptive_avg_pool2d and args[1] in (1, (1, 1), [1, 1]):
+            return args[0].mean((2, 3), keepdim=True)
+        return func(*args, **(kwargs or {}))
 
 
 class Parity:
@@ -80,13 +93,15 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
     card = Card.of_run(run)
     faces = _real_clips(cache, card)
     detector = run.load_detector().float()
-    program = _traced(detector, faces[:2])
+    program = traced(detector, faces[:2])
     with atomic.replacing(out / "model.onnx") as temporary:
         program.save(temporary, external_data=False)
         atomic.write_json(out / "model.json", card._asdict())
         parity = Parity(read_with_maps(detector, faces), OnnxJudge(temporary, card).read(faces, maps=True))
         if not parity.logit <= TOLERANCE:  # NaN is a difference too
-            raise UserError(f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}")
+            raise UserError(
+                f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}"
+            )
     with atomic.replacing(out / "model.safetensors") as temporary:
         weights = {name: value.contiguous() for name, value in detector.state_dict().items()}
         save_file(weights, temporary, {"format": "pt", "model": card.name})
@@ -97,8 +112,8 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
 def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
     """Logits, frame logits and signed Grad-CAM maps in operations that can be traced, gradient included.
 
-    It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the export compares
-    the two on every model it writes.
+    It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the
+    export compares the two on every model it writes.
     """
     kept: list[Float[Tensor, "n c h w"]] = []
 
@@ -114,10 +129,16 @@ def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tens
     finally:
         hook.remove()
     maps = (gradient.mean((2, 3), keepdim=True) * kept[0].detach()).sum(1)
-    return logits.detach(), frame_logits.detach(), maps.unflatten(0, faces.shape[:2])
+    return logits.detach(), frame_logits.detach(), maps.reshape(*faces.shape[:2], *maps.shape[1:])
 
 
-def _traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
+def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
+    """The ONNX program of a detector, traced with two clips and valid for any number of them.
+
+    Args:
+        detector: On the CPU; it is put into evaluation mode and its weights are frozen.
+        faces: Two clips of the length and size that every later clip must have.
+    """
     readout = Readout(detector.eval().requires_grad_(requires_grad=False))
     example = torch.from_numpy(faces)
 
@@ -126,7 +147,10 @@ def _traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own exporter about torch's own future
-        with torch.backends.mkldnn.flags(enabled=False):  # whose fused LSTM no other engine knows
+        with (
+            _PlainMean(),
+            torch.backends.mkldnn.flags(enabled=False),
+        ):  # whose fused LSTM no other engine knows
             graph = make_fx(read, _BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True)(example)
         program = torch.onnx.export(
             graph,
@@ -145,7 +169,8 @@ def _real_clips(cache: FaceCache, card: Card) -> UInt8[np.ndarray, "b t 3 h w"]:
     rows = [row for row in cache.rows() if row.status == "ok" and row.profile == card.profile]
     if len(rows) < 2:
         raise UserError(
-            f"{cache.root} holds no clips of profile {card.profile}, on which the engines are compared: give the cache "
+            f"{cache.root} holds no clips of profile {card.profile}, on which the engines are compared: "
+            f"give the cache "
             "the run was trained on (cache=FOLDER)"
         )
     chosen = sorted(rows, key=lambda row: (row.split != "test", row.video))[:_CLIPS]

@@ -1,4 +1,5 @@
-"""Rendered forgeries whose swapped region is known, detectors that have learnt them, and a run trained on real files."""
+"""Rendered forgeries whose swapped region is known, detectors that learnt them, a run trained on real "
+"files."""
 
 import json
 import subprocess
@@ -49,7 +50,11 @@ def render_forgeries(root: Path, videos: int = 40) -> Forgeries:
             frames = read_frames(next(root.glob(f"*/{name}.mp4")), 6)
             ellipses = [swaps[fake][index] for index in frames.indices]
             half = max(ellipse.radius_y for ellipse in ellipses) * WHOLE / 2
-            boxes = np.array([(e.x - half, e.y - half, e.x + half, e.y + half) for e in ellipses]).round().astype(int)
+            boxes = (
+                np.array([(e.x - half, e.y - half, e.x + half, e.y + half) for e in ellipses])
+                .round()
+                .astype(int)
+            )
             faces.append(crops(frames.images, boxes, SIDE))
             label.append(name == fake)
             swapped.append([_inside(e, box) for e, box in zip(ellipses, boxes, strict=True)])
@@ -105,7 +110,9 @@ def learn(kind: str, forgeries: Forgeries, epochs: int = 15) -> Detector:
             batch = torch.stack([2 * pairs, 2 * pairs + 1], 1).flatten()
             clips = faces[batch].flip(-1) if torch.rand(()) < 0.5 else faces[batch]
             logits = detector(clips)
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, label[batch][:, None].expand_as(logits))
+            loss = nn.functional.binary_cross_entropy_with_logits(
+                logits, label[batch][:, None].expand_as(logits)
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -143,7 +150,9 @@ def train_run(root: Path) -> Trained:
         cache.write_clip(name, preparation(next(videos.glob(f"*/{name}.mp4"))))
         original = source if entry["label"] == FAKE else ""
         rows.append(
-            Row(name, entry["label"], original, source, splits[source], n_found=4, profile=preparation.profile)
+            Row(
+                name, entry["label"], original, source, splits[source], n_found=4, profile=preparation.profile
+            )
         )
     cache.write_rows(rows)
     run = root / "multirun" / "tiny" / "baseline" / "0"

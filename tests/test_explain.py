@@ -1,4 +1,4 @@
-"""Maps show where the score comes from: they follow the weights, the sign and the swapped region; pictures are whole."""
+"""Maps show where the score comes from: they follow weights, sign and swapped region; pictures are whole."""
 
 import copy
 import csv
@@ -46,8 +46,9 @@ def test_every_frame_of_every_detector_has_a_map(kind: str, clips: np.ndarray) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_clips_maps_do_not_depend_on_its_neighbours_in_the_batch(kind: str, taught: dict[str, Detector],
-                                                                  forgeries: Forgeries) -> None:  # fmt: skip
+def test_a_clips_maps_do_not_depend_on_its_neighbours_in_the_batch(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     together = read_with_maps(taught[kind], forgeries.faces[:3]).maps
     alone = read_with_maps(taught[kind], forgeries.faces[1:2]).maps
     assert together is not None and alone is not None
@@ -69,13 +70,16 @@ def test_evidence_for_fake_is_the_librarys_own_map(taught: dict[str, Detector], 
     assert maps is not None
     for mine, expected in zip(evidence(maps[0], fake=True), theirs, strict=True):
         large = cv2.resize(mine - mine.min(), (SIDE, SIDE))
-        scaled = (large - large.min()) / (large - large.min()).max()  # the library shows shapes, not strengths
+        scaled = (large - large.min()) / (
+            large - large.min()
+        ).max()  # the library shows shapes, not strengths
         np.testing.assert_allclose(scaled, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_evidence_for_real_is_the_map_of_the_negated_logit(kind: str, taught: dict[str, Detector],
-                                                           forgeries: Forgeries) -> None:  # fmt: skip
+def test_evidence_for_real_is_the_map_of_the_negated_logit(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     negated = copy.deepcopy(taught[kind])
     with torch.no_grad():
         negated.head.weight.neg_()
@@ -88,7 +92,9 @@ def test_evidence_for_real_is_the_map_of_the_negated_logit(kind: str, taught: di
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frozen_layers_do_not_hide_the_map(kind: str, taught: dict[str, Detector], forgeries: Forgeries) -> None:
+def test_frozen_layers_do_not_hide_the_map(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     frozen = copy.deepcopy(taught[kind]).requires_grad_(requires_grad=False)
     open_maps = read_with_maps(taught[kind], forgeries.faces[:1]).maps
     maps = read_with_maps(frozen, forgeries.faces[:1]).maps
@@ -97,8 +103,9 @@ def test_frozen_layers_do_not_hide_the_map(kind: str, taught: dict[str, Detector
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_maps_change_when_the_weights_are_randomised(kind: str, taught: dict[str, Detector],
-                                                     forgeries: Forgeries) -> None:  # fmt: skip
+def test_maps_change_when_the_weights_are_randomised(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     """Adebayo et al., 2018: a map that survives this shows the picture, not the model."""
     torch.manual_seed(1)
     random = build(kind)
@@ -106,14 +113,14 @@ def test_maps_change_when_the_weights_are_randomised(kind: str, taught: dict[str
         read_with_maps(each, forgeries.faces[forgeries.label]).maps for each in (taught[kind], random)
     )
     assert learnt is not None and blind is not None
-    alike = [
-        np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(learnt[:, 0], blind[:, 0], strict=True)
-    ]
+    alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(learnt[:, 0], blind[:, 0], strict=True)]
     assert np.mean(alike) < 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_evidence_lies_in_the_swapped_region(kind: str, taught: dict[str, Detector], forgeries: Forgeries) -> None:
+def test_evidence_lies_in_the_swapped_region(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     reading = read_with_maps(taught[kind], forgeries.faces)
     assert reading.maps is not None
     right = forgeries.label & (reading.scores > 0.5)
@@ -133,7 +140,9 @@ def test_real_faces_show_less_evidence_for_fake(taught: dict[str, Detector], for
     assert strength[~forgeries.label].mean() < 0.5 * strength[forgeries.label].mean()
 
 
-def test_the_backbone_works_once_for_clip_and_frames(taught: dict[str, Detector], forgeries: Forgeries) -> None:
+def test_the_backbone_works_once_for_clip_and_frames(
+    taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
     detector, passes = taught["sequence"], []
     hook = detector.backbone.register_forward_hook(lambda *call: passes.append(1))
     read(detector, forgeries.faces[:1])
@@ -147,7 +156,9 @@ def test_no_evidence_leaves_the_face_as_it_is_but_greyer() -> None:
     untouched = overlay(face, np.zeros((2, 2), np.float32), 1.0, fake=True)
     painted = overlay(face, np.ones((2, 2), np.float32), 1.0, fake=True)
     assert (untouched == 100).all()
-    assert painted[..., 0].min() > 200 and painted[..., 2].max() < 130, "strong evidence for FAKE is light orange"
+    assert painted[..., 0].min() > 200 and painted[..., 2].max() < 130, (
+        "strong evidence for FAKE is light orange"
+    )
 
 
 def test_the_gallery_takes_the_most_confident_of_each_kind() -> None:
@@ -168,8 +179,9 @@ def explain(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     main()
 
 
-def test_a_run_gets_a_gallery_a_mean_map_and_their_captions(trained: Trained, tmp_path: Path,
-                                                            monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_a_run_gets_a_gallery_a_mean_map_and_their_captions(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     explain(monkeypatch, f"run={trained.run}", f"out={tmp_path}")
     for name in ("gallery", "mean_map"):
         picture = cv2.imread(str(tmp_path / f"{name}.png"))
@@ -189,8 +201,9 @@ def test_a_named_clip_gets_a_strip(trained: Trained, tmp_path: Path, monkeypatch
     assert cv2.imread(str(tmp_path / "clips" / f"{name}.png")) is not None
 
 
-def test_what_cannot_be_explained_is_said(trained: Trained, tiny_cache: Path, tmp_path: Path,
-                                          monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_what_cannot_be_explained_is_said(
+    trained: Trained, tiny_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UserError, match="videos=nobody: .* has no such clip"):
         explain(monkeypatch, f"run={trained.run}", "videos=nobody")
     with pytest.raises(UserError, match="holds clips of profile drawn, the run was trained on"):

@@ -1,4 +1,4 @@
-"""`python -m dfdc_lightning.explain run=RUN [videos=a,b] [cache=FOLDER] [out=FOLDER]`: pictures of where a run looks."""
+"""`python -m dfdc_lightning.explain run=RUN [videos=a,b] [cache=FOLDER] [out=FOLDER]`: where a run looks."""
 
 import sys
 from pathlib import Path
@@ -44,7 +44,8 @@ def _refuse_other(cache: "FaceCache", profile: str) -> None:
     there = {row.profile for row in cache.rows() if row.status == "ok"}
     if there != {profile}:
         raise UserError(
-            f"{cache.root} holds clips of profile {', '.join(sorted(there)) or 'none'}, the run was trained on {profile}: "
+            f"{cache.root} holds clips of profile {', '.join(sorted(there)) or 'none'}, the run was "
+            f"trained on {profile}: "
             "give the cache it was trained on (cache=FOLDER)"
         )
 

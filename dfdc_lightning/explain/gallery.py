@@ -46,7 +46,7 @@ def choose(test: Scores, threshold: float, each: int = EACH) -> list[Block]:
 
 
 def draw_gallery(blocks: Sequence[Block], look: Callable[[str], Subject]) -> Figure:
-    """Two by two blocks of two by two videos: of each the frame with most evidence, face and overlay side by side.
+    """Two by two blocks of two by two videos: of each the frame with most evidence, face beside overlay.
 
     All overlays share one scale, so that faint means little evidence.
 
@@ -58,7 +58,8 @@ def draw_gallery(blocks: Sequence[Block], look: Callable[[str], Subject]) -> Fig
     shown = [seen[video].evidence(block.called == FAKE) for block in blocks for video in block.videos]
     full = brightest(np.concatenate([maps.reshape(-1, *maps.shape[-2:]) for maps in shown])) if shown else 1.0
     figure = Figure(figsize=(9.2, 6.4))
-    for part, block in zip(figure.subfigures(2, 2, hspace=0.03, wspace=0.03).ravel(), blocks, strict=True):
+    parts: np.ndarray = np.asarray(figure.subfigures(2, 2, hspace=0.03, wspace=0.03))
+    for part, block in zip(parts.ravel(), blocks, strict=True):
         _draw_block(part, block, [seen[video] for video in block.videos], full)
     return figure
 

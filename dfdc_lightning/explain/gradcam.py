@@ -1,4 +1,4 @@
-"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `reading.py` for what it means)."""
+"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `reading.py`)."""
 
 import numpy as np
 import torch
@@ -12,27 +12,26 @@ from dfdc_lightning.models.detector import Detector
 
 
 class _Frames(nn.Module):
-    """The detector as Grad-CAM wants it: a batch of images, here the frames of b clips, in; a batch of logits out."""
+    """The detector as Grad-CAM wants it: a batch of images in, a batch of logits out."""
 
     def __init__(self, detector: Detector, clips: int) -> None:
         super().__init__()
         self.readout, self.clips = Readout(detector), clips
 
     def forward(self, frames: UInt8[Tensor, "n 3 h w"]) -> Tensor:
-        self.logits, self.frame_logits = self.readout(frames.unflatten(0, (self.clips, -1)))
-        return self.logits.flatten()
+        self.logits, self.frame_logits = self.readout(frames.reshape(self.clips, -1, *frames.shape[1:]))
+        logits: Tensor = self.logits.flatten()
+        return logits
 
 
 class _SignedGradCAM(GradCAM):  # type: ignore[misc]
-    """Grad-CAM without the ReLU and without scaling each map to its own maximum, which makes any two look alike."""
+    """Grad-CAM without its ReLU, and not scaled to each map's own maximum, which makes all look alike."""
 
     def compute_cam_per_layer(
         self, input_tensor: Tensor, targets: list[nn.Module], eigen_smooth: bool
     ) -> list[np.ndarray]:
-        (activations,), (gradients,) = (
-            self.activations_and_grads.activations,
-            self.activations_and_grads.gradients,
-        )
+        kept = self.activations_and_grads
+        (activations,), (gradients,) = kept.activations, kept.gradients
         maps = self.get_cam_image(
             input_tensor,
             self.target_layers[0],
@@ -49,8 +48,9 @@ class _SignedGradCAM(GradCAM):  # type: ignore[misc]
 def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Reading:
     """Scores of clips and one map a frame.
 
-    The target is the sum of the clips' logits; as no clip and, in a frame detector, no frame takes part in another's
-    logit, that is each frame's own logit, or the logit of the clip that a sequence detector's frame belongs to.
+    The target is the sum of the clips' logits; as no clip and, in a frame detector, no frame takes part in
+    another's logit, that is each frame's own logit, or the logit of the clip that a sequence detector's frame
+    belongs to.
 
     Args:
         detector: On any device; it is put into evaluation mode.

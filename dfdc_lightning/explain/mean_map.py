@@ -1,6 +1,7 @@
-"""The mean map over all rightly judged test videos: does evidence for FAKE lie on the face, and is there none on REAL?
+"""The mean map over all rightly judged test videos: does evidence for FAKE lie on the face, and only on FAKE?
 
-The study shows two examples; the crops are aligned with the face, so all videos can be laid over each other instead.
+The study shows two examples; the crops are aligned with the face, so all videos can be laid over each other
+instead.
 """
 
 from collections.abc import Iterable
@@ -56,9 +57,9 @@ class MeanMap:
     def numbers(self) -> dict[str, Any]:
         """What the maps say: how much evidence there is, and how much of it lies on the face.
 
-        `strength` is the evidence of a place, averaged over places, frames and videos (in the logit's unit; only its
-        ratios mean something); `on_face` the share of it inside the detected face, `face_area` what that share would be
-        if evidence lay anywhere.
+        `strength` is the evidence of a place, averaged over places, frames and videos (in the logit's unit;
+        only its ratios mean something); `on_face` the share of it inside the detected face, `face_area` what
+        that share would be if evidence lay anywhere.
         """
         present = [label for label in LABELS if self.n[label]]
         return {
@@ -116,7 +117,7 @@ class MeanMap:
         return large.transpose(2, 0, 1)
 
     def _on_face(self, mean: np.ndarray) -> float:
-        """Share of a map's mass inside the centred square, the map stretched smoothly as the picture shows it."""
+        """Share of a map's mass inside the centred square, stretched smoothly as in the picture."""
         smooth = cv2.resize(mean.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
         edge = round(_SIDE * (1 - self.face) / 2)
         inside = smooth[edge : _SIDE - edge, edge : _SIDE - edge]

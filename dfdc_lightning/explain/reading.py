@@ -1,9 +1,10 @@
 """What a detector says of some clips, whichever engine computed it: scores, and maps of what speaks for them.
 
-A map is signed Grad-CAM (Selvaraju et al., 2017, before its ReLU) on the last convolution: the sum over channels of the
-activation times the mean gradient of the FAKE logit. Its positive part is *evidence for FAKE*. The gradient of the
-negated logit has the same size and the other sign, so the negative part, negated, is *evidence for REAL*: a video called
-FAKE is shown with its evidence for FAKE, a video called REAL with its evidence for REAL.
+A map is signed Grad-CAM (Selvaraju et al., 2017, before its ReLU) on the last convolution: the sum over
+channels of the activation times the mean gradient of the FAKE logit. Its positive part is *evidence for
+FAKE*. The gradient of the negated logit has the same size and the other sign, so the negative part, negated,
+is *evidence for REAL*: a video called FAKE is shown with its evidence for FAKE, a video called REAL with its
+evidence for REAL.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from jaxtyping import Float32
 
 
 class Reading(NamedTuple):
-    """Of b clips of t faces: k logits a clip (t or 1), what each frame says, and one map a frame where asked for."""
+    """Of b clips of t faces: k logits a clip (t or 1), what each frame says, one map a frame if asked for."""
 
     logits: Float32[np.ndarray, "b k"]
     frame_logits: Float32[np.ndarray, "b t"]
@@ -37,4 +38,4 @@ def sigmoid(logits: Float32[np.ndarray, "*n"]) -> Float32[np.ndarray, "*n"]:
 
 def evidence(maps: Float32[np.ndarray, "*n h w"], fake: bool) -> Float32[np.ndarray, "*n h w"]:
     """The part of signed maps that speaks for FAKE, or for REAL; never negative."""
-    return np.maximum(maps if fake else -maps, 0)
+    return np.asarray(np.maximum(maps if fake else -maps, 0), np.float32)

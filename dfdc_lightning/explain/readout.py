@@ -1,4 +1,4 @@
-"""Both readings of a detector, clip and frames, from one pass of its backbone: the backbone is nearly all the work."""
+"""Readings of clip and frames from one pass of the backbone, which is nearly all the work."""
 
 import numpy as np
 import torch
@@ -24,11 +24,12 @@ class Readout(nn.Module):
         """Logits of the clips and of their frames."""
         detector = self.detector
         features = detector.features(faces)
-        # While this runs, the instance answers with what is known already; the methods themselves are untouched.
-        detector.features = lambda _: features  # type: ignore[method-assign]
+        # While this runs, the instance answers with what is known already; the methods themselves
+        # are untouched.
+        detector.features = lambda _: features  # type: ignore[method-assign, assignment]
         try:
             frame_logits = detector.frame_logits(faces)
-            detector.frame_logits = lambda _: frame_logits  # type: ignore[method-assign]
+            detector.frame_logits = lambda _: frame_logits  # type: ignore[method-assign, assignment]
             try:
                 return detector(faces), frame_logits
             finally:

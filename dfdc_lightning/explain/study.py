@@ -22,8 +22,10 @@ from dfdc_lightning.report.style import RC
 _BATCH = 4  # clips read at once
 
 GALLERY = (
-    "The most confident verdicts on test videos, four of each kind: the frame with most evidence, and beside it the "
-    "evidence for what the video was called (orange for FAKE, blue for REAL, one scale for all; signed Grad-CAM on the "
+    "The most confident verdicts on test videos, four of each kind: the frame with most evidence, and "
+    "beside it the "
+    "evidence for what the video was called (orange for FAKE, blue for REAL, one scale for all; signed "
+    "Grad-CAM on the "
     "last convolution)."
 )
 
@@ -92,7 +94,8 @@ class Explanation:
         missing = next((video for video in videos if not self.cache.clip_path(video).is_file()), None)
         if missing is not None:
             raise UserError(
-                f"videos={missing}: {self.cache.root} has no such clip; give names from its manifest.csv, or run "
+                f"videos={missing}: {self.cache.root} has no such clip; give names from its manifest.csv, "
+                f"or run "
                 "predict.py video=FILE html=FILE for a video outside of it"
             )
         return [self._write_strip(subject, folder) for subject in self.look(videos)]

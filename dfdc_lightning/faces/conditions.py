@@ -1,4 +1,4 @@
-"""What faces look like to a detector: size, sharpness, brightness. So a later face can be told from the trained ones."""
+"""What faces look like to a detector: size, sharpness, brightness."""
 
 from collections.abc import Sequence
 
@@ -17,8 +17,9 @@ Range = list[float]
 def measure(clip: FaceClip) -> dict[str, float]:
     """Of one clip the median over its frames, by name.
 
-    `face_pixels` is the side of the crop in the source video, `sharpness` the variance of the Laplacian (Pech-Pacheco et
-    al., 2000) of the crop as the detector gets it, `brightness` its mean grey value (0 to 255).
+    `face_pixels` is the side of the crop in the source video, `sharpness` the variance of the Laplacian
+    (Pech-Pacheco et al., 2000) of the crop as the detector gets it, `brightness` its mean grey value (0 to
+    255).
     """
     greys = [
         cv2.cvtColor(np.ascontiguousarray(face.transpose(1, 2, 0)), cv2.COLOR_RGB2GRAY) for face in clip.faces

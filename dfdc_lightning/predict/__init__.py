@@ -1,1 +1,1 @@
-"""One video → a verdict that says what it rests on, by a trained run or by an exported model without torch."""
+"""One video → a verdict that says what it rests on, by a trained run or by an export without torch."""

@@ -14,7 +14,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 class Calibration(NamedTuple):
-    """A threshold and its source; a temperature, or None where a score must not be called a probability, and why."""
+    """A threshold and its source; a temperature, or None where a score is no probability, and why."""
 
     threshold: float
     threshold_source: str
@@ -25,8 +25,9 @@ class Calibration(NamedTuple):
 def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
     """Learn from validation scores.
 
-    The threshold is the one with the largest difference of true- and false-positive rate (Youden, 1950); the temperature
-    is the one under which the validation labels are likeliest (Guo et al., 2017), on the logit of the video's score.
+    The threshold is the one with the largest difference of true- and false-positive rate (Youden, 1950); the
+    temperature is the one under which the validation labels are likeliest (Guo et al., 2017), on the logit of
+    the video's score.
 
     Args:
         val: Validation scores with both labels, or None.
@@ -34,7 +35,9 @@ def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
         given: The threshold the run was trained with, taken where validation cannot choose one.
     """
     if val is None:
-        return Calibration(given, f"the run's own setting, as validation cannot choose one: {fault}", None, fault)
+        return Calibration(
+            given, f"the run's own setting, as validation cannot choose one: {fault}", None, fault
+        )
     n = len(val.video)
     threshold = youden_threshold(roc(val.score, val.label))
     source = f"chosen on {n} validation videos (largest difference of true- and false-positive rate)"
@@ -48,7 +51,10 @@ def fit_temperature(
     """The likeliest temperature and a sentence on it; None where it cannot be told."""
     fewest = int(min(label.sum(), (~label).sum()))
     if fewest < LEAST:
-        return None, f"{fewest} validation videos of one label are too few to calibrate on ({LEAST} are needed)"
+        return (
+            None,
+            f"{fewest} validation videos of one label are too few to calibrate on ({LEAST} are needed)",
+        )
     low, high = _SHARPNESS
 
     def loss(sharpness: float) -> float:
@@ -59,9 +65,15 @@ def fit_temperature(
         low, high = (low, b) if loss(a) <= loss(b) else (a, high)
     sharpness = (low + high) / 2
     if sharpness > _SHARPNESS[1] - 0.01:
-        return None, f"the {len(score)} validation videos are told apart without an error, which fits no temperature"
+        return (
+            None,
+            f"the {len(score)} validation videos are told apart without an error, which fits no temperature",
+        )
     if sharpness < _SHARPNESS[0] + 0.01:
-        return None, f"the scores say nothing about the {len(score)} validation videos, which fits no temperature"
+        return (
+            None,
+            f"the scores say nothing about the {len(score)} validation videos, which fits no temperature",
+        )
     return 1 / sharpness, f"temperature {1 / sharpness:.3g}, fitted on {len(score)} validation videos"
 
 

@@ -1,4 +1,4 @@
-"""What must be known of a trained model besides its weights: a run folder knows it, an export carries it in model.json."""
+"""What must be known of a trained model besides its weights; an export has it in model.json."""
 
 import json
 from collections.abc import Mapping
@@ -39,7 +39,8 @@ class Card(NamedTuple):
         data = result["data"]
         if not data.get("preparation"):
             raise UserError(
-                f"{run.result_file} does not say how the faces of its cache were prepared: train again with this "
+                f"{run.result_file} does not say how the faces of its cache were prepared: train again "
+                f"with this "
                 "version on a cache made by prepare_faces.py"
             )
         predictions = read_predictions(run.predictions)
@@ -73,7 +74,9 @@ class Card(NamedTuple):
             content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{name: content[name] for name in cls._fields})
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is no model card of this version ({error!r}): export the run again") from None
+            raise UserError(
+                f"{path} is no model card of this version ({error!r}): export the run again"
+            ) from None
 
     def make_preparation(self, face_model: str | None = None) -> FacePreparation:
         """The very preparation that the model was trained on.
@@ -89,6 +92,7 @@ class Card(NamedTuple):
         if preparation.profile != self.profile:
             raise UserError(
                 f"{self.name}: its faces have profile {self.profile}, the recorded preparation gives "
-                f"{preparation.profile}: the record was changed, so a score would mean nothing; export or train again"
+                f"{preparation.profile}: the record was changed, so a score would mean nothing; export or "
+                f"train again"
             )
         return preparation

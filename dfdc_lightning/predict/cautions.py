@@ -1,4 +1,4 @@
-"""What makes a verdict less worth: few or small faces, blur, and whatever lies outside of what the model was trained on."""
+"""What makes a verdict less worth: few or small faces, blur, and whatever is unlike the training faces."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,11 @@ from dfdc_lightning.faces.conditions import measure
 _FEW = 0.5  # share of frames with a face below which the rest is guessed
 _ENLARGED = 2.0  # times a face may be enlarged before little of it is real detail
 
-_OUTSIDE = {
-    "face_pixels": ("the face is smaller than nearly all training faces", "the face is larger than nearly all training faces"),
-    "sharpness": ("the face is more blurred than nearly all training faces", "the face is sharper or noisier than nearly all training faces"),
-    "brightness": ("the face is darker than nearly all training faces", "the face is brighter than nearly all training faces"),
-}  # fmt: skip
+_OUTSIDE = {  # in words: below the range, above it
+    "face_pixels": ("smaller", "larger"),
+    "sharpness": ("more blurred", "sharper or noisier"),
+    "brightness": ("darker", "brighter"),
+}
 _UNITS = {"face_pixels": " pixels", "sharpness": "", "brightness": " of 255"}
 
 
@@ -30,12 +30,19 @@ def cautions(clip: FaceClip, conditions: Mapping[str, Sequence[float]]) -> list[
         sentences.append(f"the face was found in {found} of {t} frames only, the other crops are guessed")
     if measured["face_pixels"] * _ENLARGED < size:
         pixels = measured["face_pixels"]
-        sentences.append(f"the face is small: {pixels:.0f} pixels, enlarged to the {size} that the model sees")
+        sentences.append(
+            f"the face is small: {pixels:.0f} pixels, enlarged to the {size} that the model sees"
+        )
     for name, (low, high) in conditions.items():
         value, (below, above) = measured[name], _OUTSIDE[name]
         if not low <= value <= high:
             unit, words = _UNITS[name], below if value < low else above
-            sentences.append(f"outside the training conditions: {words} ({value:.3g}{unit}; {low:.3g} to {high:.3g})")
+            sentences.append(
+                f"outside the training conditions: the face is {words} than nearly all training faces "
+                f"({value:.3g}{unit}; {low:.3g} to {high:.3g})"
+            )
     if not conditions:
-        sentences.append("the training conditions were not recorded, so nobody can tell whether this video is like them")
+        sentences.append(
+            "the training conditions were not recorded, so nobody can tell whether this video is like them"
+        )
     return sentences

@@ -1,9 +1,9 @@
-"""Who reads the faces: a run's detector in torch, or an exported model in onnxruntime, which imports no torch."""
+"""Who reads the faces: a run's detector in torch, or an export in onnxruntime, which imports no torch."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Loaded = TypeVar("Loaded")
 
 
+@runtime_checkable
 class Judge(Protocol):
     """A trained model that is ready to read clips."""
 
@@ -119,7 +120,7 @@ def open_judge(path: Path) -> Judge:
 
 
 def _started(load: Callable[[], Loaded]) -> "Future[Loaded]":
-    """Load a model beside the decoding of the first video; what goes wrong is raised where the model is needed."""
+    """Load a model beside the decoding of the first video; errors are raised where the model is needed."""
     executor = ThreadPoolExecutor(1)
     future = executor.submit(load)
     executor.shutdown(wait=False)

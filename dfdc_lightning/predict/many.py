@@ -1,4 +1,4 @@
-"""Many videos: prepared by worker processes while the model judges, every outcome kept as soon as it is known."""
+"""Many videos: prepared by workers while the model judges; every outcome is kept as soon as it is known."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,21 @@ from dfdc_lightning.faces.pool import Loss, Pool
 from dfdc_lightning.predict.verdict import Prepare, Prepared
 from dfdc_lightning.video.frames import FrameError
 
-ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".3gp")
+ENDINGS = (
+    ".mp4",
+    ".mov",
+    ".m4v",
+    ".avi",
+    ".mkv",
+    ".webm",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".3gp",
+)
 _TIMEOUT_SECONDS = 300.0
 
 Outcome = dict[str, Any]  # `Verdict.as_json`, or video, status and detail of one that has no verdict
@@ -31,7 +45,9 @@ def find_videos(given: Sequence[str]) -> list[Path]:
         if path.is_file():
             found[path] = None
         elif path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file())
+            inside = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in ENDINGS and file.is_file()
+            )
             if not inside:
                 raise UserError(f"video={path} holds no video file ({', '.join(ENDINGS)})")
             found |= dict.fromkeys(inside)
@@ -41,7 +57,7 @@ def find_videos(given: Sequence[str]) -> list[Path]:
 
 
 class Attempt:
-    """`Prepare` for a worker: a video's own fault becomes an outcome, the user's (a missing model, say) is raised."""
+    """`Prepare` for a worker: a video's own fault becomes an outcome, the user's is raised."""
 
     def __init__(self, prepare: Prepare) -> None:
         self.prepare = prepare
@@ -60,12 +76,21 @@ def failed(path: Path, status: str, detail: str) -> Outcome:
     return {"video": str(path), "status": status, "detail": detail}
 
 
-def prepare_all(videos: Sequence[Path], prepare: Prepare, workers: int) -> Iterator[tuple[Path, Prepared | Outcome]]:
+def prepare_all(
+    videos: Sequence[Path], prepare: Prepare, workers: int
+) -> Iterator[tuple[Path, Prepared | Outcome]]:
     """Prepare videos in worker processes; they come as they are ready."""
     with Pool(Attempt(prepare), min(workers, len(videos)), _TIMEOUT_SECONDS) as pool:
         for path, result in pool.map(videos):
             if isinstance(result, Loss):
-                yield path, failed(path, result.value, f"{path}: the process that read it gave no answer ({result.value})")
+                yield (
+                    path,
+                    failed(
+                        path,
+                        result.value,
+                        f"{path}: the process that read it gave no answer ({result.value})",
+                    ),
+                )
             else:
                 yield path, result
 
@@ -90,7 +115,8 @@ class Journal(AbstractContextManager["Journal"]):
         whole = lines[:-1]  # what follows the last line break was being written when the run was killed
         if whole and json.loads(whole[0]) != settings:
             raise UserError(
-                f"{path} holds verdicts of another model, threshold or html setting: delete it or give another out=FILE"
+                f"{path} holds verdicts of another model, threshold or html setting: delete it or give "
+                f"another out=FILE"
             )
         self._known = {entry["key"]: entry["outcome"] for entry in map(json.loads, whole[1:])}
         path.parent.mkdir(parents=True, exist_ok=True)

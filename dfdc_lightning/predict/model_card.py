@@ -1,4 +1,4 @@
-"""The card of one exported model for people: what it is, how to use it, what its number is worth, what it cannot do."""
+"""The card of one exported model for people: what it is, its use, its worth, its limits."""
 
 from pathlib import Path
 

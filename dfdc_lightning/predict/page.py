@@ -1,4 +1,4 @@
-"""The verdict as one self-contained HTML page: number, score over time, faces, where the score comes from, and caveats."""
+"""The verdict as one self-contained HTML page: number, score over time, faces, evidence, caveats."""
 
 import base64
 from pathlib import Path
@@ -71,9 +71,7 @@ def _strip(person: Person, verdict: Verdict) -> list[Cell]:
     cells = []
     for index, face in enumerate(person.clip.faces):
         large = cv2.resize(np.ascontiguousarray(face.transpose(1, 2, 0)), (_SIDE, _SIDE))
-        painted = (
-            "" if maps is None else _jpeg(overlay(large.transpose(2, 0, 1), maps[index], full, fake))
-        )
+        painted = "" if maps is None else _jpeg(overlay(large.transpose(2, 0, 1), maps[index], full, fake))
         cells.append(
             Cell(
                 frame=person.times[index],
@@ -111,7 +109,7 @@ def _curve(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _second(frame: float, verdict: Verdict) -> str:
+def _second(frame: float | int, verdict: Verdict) -> str:
     fps = verdict.prepared.fps
     return f"{frame / fps:.1f} s" if fps > 0 else f"#{frame:.0f}"
 

@@ -24,7 +24,7 @@ FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
 
 
 class Wishes(NamedTuple):
-    """How verdicts are wanted: threshold (None: validation's), format, files, and how many processes prepare."""
+    """How verdicts are wanted: threshold (None: validation's), format, files, how many processes prepare."""
 
     threshold: float | None = None
     format: str = "text"
@@ -99,7 +99,10 @@ def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) ->
             videos, prepare, judged, journal, wishes.workers or available_cores(), done.advance
         )
     failures = sum(outcome["status"] != "ok" for outcome in outcomes)
-    print(f"{len(videos) - failures} of {len(videos)} videos judged, {failures} without a verdict", file=sys.stderr)
+    print(
+        f"{len(videos) - failures} of {len(videos)} videos judged, {failures} without a verdict",
+        file=sys.stderr,
+    )
     return outcomes
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from dfdc_lightning.predict.many import Outcome
 
 COLUMNS = (
-    "video", "status", "verdict", "score", "probability", "threshold", "person", "persons", "found", "warnings",
-    "detail", "seconds", "model", "profile",
+    "video", "status", "verdict", "score", "probability", "threshold", "person", "persons", "found",
+    "warnings", "detail", "seconds", "model", "profile",
 )  # fmt: skip
 
 
@@ -49,6 +49,10 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     if outcome["status"] != "ok":
         return dict(outcome)
     found = next(person["found"] for person in outcome["persons"] if person["decides"])
-    told = outcome | {"persons": len(outcome["persons"]), "found": found, "warnings": "; ".join(outcome["warnings"])}
+    told = outcome | {
+        "persons": len(outcome["persons"]),
+        "found": found,
+        "warnings": "; ".join(outcome["warnings"]),
+    }
     row = {name: told[name] for name in COLUMNS if name in told}
     return row | {"score": f"{outcome['score']:.9g}", "threshold": f"{outcome['threshold']:.9g}"}

@@ -1,4 +1,4 @@
-"""A video's verdict: every person is followed and judged, and the highest score of a person seen long enough decides."""
+"""A video's verdict: every person is judged; the highest score of one seen long enough decides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
 
 
 class Person(NamedTuple):
-    """One person's judgement. Number 1 is the person found longest, the one that predictions.csv is about."""
+    """One person's judgement. Number 1 is the person found longest, whom predictions.csv is about."""
 
     number: int
     score: float
@@ -50,7 +50,7 @@ class Person(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is said of a video, and what it rests on. The persons are sorted by score, the deciding one first."""
+    """What is said of a video and what it rests on; of the persons, the deciding one comes first."""
 
     video: str
     prepared: Prepared
@@ -108,7 +108,7 @@ class Verdict(NamedTuple):
 
 
 class Prepare:
-    """Cuts a video into its persons, with the code and settings the model was trained on; can be sent to a worker.
+    """Cuts a video into its persons, as for the model's training; can be sent to a worker.
 
     Args:
         preparation: From `Card.make_preparation`.
@@ -149,7 +149,9 @@ def judge_video(prepared: Prepared, judge: Judge, threshold: float | None, maps:
     persons = [person._replace(decides=person.decides or not anyone) for person in persons]
     persons.sort(key=lambda person: (not person.decides, -person.score, person.number))
     persons = [person._replace(decides=index == 0) for index, person in enumerate(persons)]
-    chosen = (card.threshold, card.threshold_source) if threshold is None else (threshold, "given by the user")
+    chosen = (
+        (card.threshold, card.threshold_source) if threshold is None else (threshold, "given by the user")
+    )
     return Verdict(prepared.path, prepared, persons, *chosen, card)
 
 
@@ -159,7 +161,7 @@ def _judge(clips: Sequence[FaceClip], start: int, judge: Judge, maps: bool) -> l
     persons = []
     for index, clip in enumerate(clips):
         score = float(reading.scores[index])
-        probability = None if temperature is None else float(sharpened(np.float64(score), 1 / temperature))
+        probability = None if temperature is None else float(sharpened(np.array([score]), 1 / temperature)[0])
         persons.append(
             Person(
                 number=start + index + 1,

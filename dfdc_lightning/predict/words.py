@@ -1,12 +1,13 @@
-"""A verdict in plain language: a few lines for a terminal, and a paragraph on what the number means and does not."""
+"""A verdict in plain language: lines for a terminal, and what the number means and does not."""
 
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.predict.verdict import Verdict
 
 LIMITS = (
-    f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is genuine, {FAKE} "
-    "is no proof of a forgery and says nothing of who made it or why. Voice, text and everything outside the face "
-    "are not examined; strong compression, filters and unusual light can mislead it."
+    f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is "
+    f"genuine, {FAKE} is no proof of a forgery and says nothing of who made it or why. Voice, text and "
+    "everything outside the face are not examined; strong compression, filters and unusual light can "
+    "mislead it."
 )
 
 
@@ -15,7 +16,9 @@ def headline(verdict: Verdict) -> str:
     person = verdict.person
     if person.probability is None:
         return f"score {person.score:.3f}, not a calibrated probability: {verdict.card.calibration}"
-    return f"probability of FAKE {person.probability:.3f} (score {person.score:.3f}, {verdict.card.calibration})"
+    return (
+        f"probability of FAKE {person.probability:.3f} (score {person.score:.3f}, {verdict.card.calibration})"
+    )
 
 
 def as_text(verdict: Verdict) -> str:
@@ -43,24 +46,25 @@ def meaning(verdict: Verdict) -> str:
     n = sum(card.counts["train"].values())
     frames = len(person.frame_scores)
     parts = [
-        f"The model looked at {frames} frames of one person's face, spread evenly over the video, and compared them with "
-        f"what it had learned from {n} videos, {card.counts['train'][FAKE]} of them FAKE."
+        f"The model looked at {frames} frames of one person's face, spread evenly over the video, and "
+        f"compared them with what it had learned from {n} videos, {card.counts['train'][FAKE]} of them FAKE."
     ]
     if person.probability is None:
         parts.append(
-            "Its score lies between 0 (REAL) and 1 (FAKE) and ranks videos; 0.9 does not mean that nine in ten such videos "
-            "are FAKE."
+            "Its score lies between 0 (REAL) and 1 (FAKE) and ranks videos; 0.9 does not mean that nine in "
+            "ten such videos are FAKE."
         )
     else:
         share = round(100 * person.probability)
         parts.append(
-            f"Among videos like its validation videos, half of which were FAKE, about {share} in 100 with this score were "
-            "FAKE. Where fakes are rarer, fewer are."
+            f"Among videos like its validation videos, half of which were FAKE, about {share} in 100 with "
+            "this score were FAKE. Where fakes are rarer, fewer are."
         )
     tested = sum(card.counts["test"].values())
     parts.append(
-        f"On {tested} test videos from the same source, none made from a video it had seen, {card.test['accuracy']:.0%} of its "
-        f"verdicts were right (at the threshold {card.training_threshold:g}; AUROC {card.test['auroc']:.3f})."
+        f"On {tested} test videos from the same source, none made from a video it had seen, "
+        f"{card.test['accuracy']:.0%} of its verdicts were right (at the threshold "
+        f"{card.training_threshold:g}; AUROC {card.test['auroc']:.3f})."
     )
     parts.append(LIMITS)
     return " ".join(parts)

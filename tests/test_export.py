@@ -1,0 +1,134 @@
+"""An exported model says what the trained one says, for any number of clips, and needs no torch to say it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import timm
+import torch
+from forgeries import ROOT, Forgeries, Trained, build
+from safetensors.torch import load_file
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.explain.gradcam import read_with_maps
+from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.export import Parity, export, traced
+from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.models.detector import Detector
+from dfdc_lightning.predict.judges import open_judge
+from dfdc_lightning.runs import Run
+
+WITHOUT_TORCH = """
+import runpy, sys
+sys.argv = ["predict.py", *sys.argv[1:]]
+try:
+    runpy.run_path("predict.py", run_name="__main__")
+finally:
+    heavy = sorted({"torch", "lightning", "timm", "matplotlib", "scipy"} & set(sys.modules))
+    print("imported:", *heavy, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("exported")
+    parity = export(Run(trained.run), out, FaceCache(trained.cache))
+    assert parity.clips == 16 and parity.logit <= 1e-3
+    return out
+
+
+def onnx_reading(detector: Detector, faces: np.ndarray, path: Path) -> Reading:
+    traced(detector, faces[:2]).save(path, external_data=False)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return Reading(*session.run(list(Reading._fields), {"faces": faces}))
+
+
+@pytest.mark.parametrize("kind", ["frame", "sequence"])
+def test_a_trained_detector_says_the_same_in_onnxruntime(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries, tmp_path: Path
+) -> None:
+    faces = np.ascontiguousarray(forgeries.faces[:5, :3])  # traced with two clips, run with five
+    parity = Parity(
+        read_with_maps(taught[kind], faces), onnx_reading(taught[kind], faces, tmp_path / "model.onnx")
+    )
+    assert parity.logit < 1e-3 and parity.maps < 1e-3, str(parity)
+    assert parity.clips == 5
+
+
+def test_an_efficientnet_can_be_exported_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = build(
+        "frame", timm.create_model("test_efficientnet", num_classes=0)
+    )  # SiLU and squeeze-excite
+    faces = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 64, 64), dtype=np.uint8)
+    parity = Parity(read_with_maps(detector, faces), onnx_reading(detector, faces, tmp_path / "model.onnx"))
+    assert parity.maps < 1e-3, str(parity)
+    assert parity.logit < 1e-3, str(parity)
+
+
+def test_engines_that_differ_are_seen() -> None:
+    logits, maps = np.zeros((2, 3), np.float32), np.ones((2, 3, 2, 2), np.float32)
+    parity = Parity(Reading(logits, logits, maps), Reading(logits + 0.5, logits, maps * 1.1))
+    assert parity.logit == 0.5
+    assert parity.maps == pytest.approx(0.1)
+
+
+def test_an_export_holds_the_weights_and_a_card(exported: Path, trained: Trained) -> None:
+    weights = load_file(exported / "model.safetensors")
+    for name, value in Run(trained.run).load_detector().state_dict().items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=0)
+    card = (exported / "model_card.md").read_text()
+    assert "uint8 (clips, 4, 3, 48, 48)" in card
+    assert "largest difference" in card and "not a calibrated probability" in card
+
+
+@pytest.mark.parametrize("name", ["", "model.onnx"])
+def test_an_exported_model_judges_as_the_run_does(name: str, exported: Path, trained: Trained) -> None:
+    faces = np.stack(
+        [FaceCache(trained.cache).read_faces(path.stem) for path in trained.cache.glob("clips/*.npz")]
+    )
+    by_run, by_export = open_judge(trained.run), open_judge(exported / name)
+    assert by_export.card == by_run.card
+    one, other = by_run.read(faces, maps=False), by_export.read(faces, maps=False)
+    assert one.maps is None and other.maps is None
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+
+
+def test_predict_with_an_exported_model_imports_no_torch(
+    exported: Path, trained: Trained, tmp_path: Path
+) -> None:
+    row = (trained.run / "predictions.csv").read_text().splitlines()[-1].split(",")
+    words = [f"video={trained.video(row[1])}", f"run={exported / 'model.onnx'}", "format=json"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words, f"html={tmp_path / 'verdict.html'}"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].strip() == "imported:", done.stderr
+    assert json.loads(done.stdout)["score"] == pytest.approx(float(row[4]), abs=1e-4)
+    assert "evidence in frame" in (tmp_path / "verdict.html").read_text(), "heat maps without torch"
+
+
+def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported, tmp_path / "cut")
+    whole = (tmp_path / "cut" / "model.onnx").read_bytes()
+    (tmp_path / "cut" / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match=r"model\.onnx is damaged or no ONNX model"):
+        open_judge(tmp_path / "cut").read(np.zeros((1, 4, 3, 48, 48), np.uint8), maps=False)
+    (tmp_path / "cut" / "model.json").write_text('{"name": "half"')
+    with pytest.raises(UserError, match=r"model\.json is no model card"):
+        open_judge(tmp_path / "cut")
+    (tmp_path / "cut" / "model.json").unlink()
+    with pytest.raises(UserError, match=r"model\.json does not exist: it belongs beside the model"):
+        open_judge(tmp_path / "cut")
+
+
+def test_an_export_needs_the_clips_of_its_run(trained: Trained, tiny_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no clips of profile"):
+        export(Run(trained.run), tmp_path, FaceCache(tiny_cache))
+    assert not (tmp_path / "model.onnx").exists()

@@ -1,0 +1,316 @@
+"""A verdict is the run's own score, says what it rests on, and is a sentence where there can be none."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from forgeries import ROOT, Trained
+from markupsafe import escape
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.faces.cache import FaceClip
+from dfdc_lightning.faces.conditions import measure
+from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
+from dfdc_lightning.predict.card import Card
+from dfdc_lightning.predict.cautions import cautions
+from dfdc_lightning.predict.judges import TorchJudge
+from dfdc_lightning.predict.page import write_page
+from dfdc_lightning.predict.session import Wishes, predict
+from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
+from dfdc_lightning.predict.words import as_text, meaning
+from dfdc_lightning.report.predictions import Scores
+from dfdc_lightning.runs import Run
+
+
+def test_rows(trained: Trained) -> list[dict[str, str]]:
+    with (trained.run / "predictions.csv").open() as file:
+        return [row for row in csv.DictReader(file) if row["split"] == "test"]
+
+
+test_rows.__test__ = False  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="module")
+def judge(trained: Trained) -> TorchJudge:
+    return TorchJudge(Run(trained.run))
+
+
+@pytest.fixture(scope="module")
+def prepare(judge: TorchJudge) -> Prepare:
+    return Prepare(judge.card.make_preparation())
+
+
+@pytest.fixture(scope="module")
+def several(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder: two videos, one of them deeper down, one without a face and one that is none."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "deeper").mkdir()
+    first, second = (trained.video(row["video"]) for row in test_rows(trained)[:2])
+    shutil.copy(first, folder / "a.mp4")
+    shutil.copy(second, folder / "deeper" / "b.mp4")
+    (folder / "text.mov").write_text("no video")
+    write_video(folder / "wall.mp4", [np.full((96, 128, 3), 90, np.uint8)] * 6)
+    return folder
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", 8, options={"crf": "12"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def test_predict_gives_the_score_of_predictions_csv(
+    trained: Trained, judge: TorchJudge, prepare: Prepare
+) -> None:
+    for row in test_rows(trained):
+        verdict = judge_video(prepare(trained.video(row["video"])), judge, None)
+        person = next(person for person in verdict.persons if person.number == 1)
+        assert person.score == pytest.approx(float(row["score"]), abs=1e-4)
+        of_frames = [float(value) for name, value in row.items() if name.startswith("score_frame_")]
+        assert person.frame_scores == pytest.approx(of_frames, abs=1e-4)
+
+
+def test_the_command_prints_one_json_object_and_nothing_else(trained: Trained) -> None:
+    row = test_rows(trained)[0]
+    words = [f"video={trained.video(row['video'])}", f"run={trained.run}", "format=json", "threshold=0.6"]
+    done = subprocess.run([sys.executable, "predict.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["score"] == pytest.approx(float(row["score"]), abs=1e-4)
+    assert verdict["verdict"] == ("FAKE" if verdict["score"] > 0.6 else "REAL")
+    assert (verdict["threshold"], verdict["threshold_source"]) == (0.6, "given by the user")
+    assert [len(person["frame_scores"]) for person in verdict["persons"]] == [4]
+
+
+def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Trained, several: Path) -> None:
+    words = [f"video={several / 'wall.mp4'}", f"run={trained.run}"]
+    done = subprocess.run([sys.executable, "predict.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "wall.mp4 shows no face in any of 4 frames" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("video", "run", "wishes", "sentence"),
+    [
+        ("text.mov", "", Wishes(), "text.mov cannot be read as a video"),
+        ("absent.mp4", "", Wishes(), "absent.mp4 does not exist"),
+        ("a.mp4", "nowhere", Wishes(), "nowhere does not exist: give a run folder, or the model.onnx"),
+        ("a.mp4", ".", Wishes(), "holds no finished run"),
+        ("a.mp4", "", Wishes(format="xml"), "format=xml is unknown: give text, json, csv"),
+        ("a.mp4", "", Wishes(threshold=7), "threshold=7 is no score"),
+        ("a.mp4", "", Wishes(workers=0), "workers=0 is no number of processes"),
+    ],
+)
+def test_what_cannot_be_judged_is_a_sentence(
+    video: str, run: str, wishes: Wishes, sentence: str, trained: Trained, several: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        predict([str(several / video)], several / run if run else trained.run, wishes)
+
+
+def test_a_run_without_checkpoint_is_a_sentence(trained: Trained, several: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "best.ckpt").unlink()
+    with pytest.raises(UserError, match=r"best\.ckpt does not exist"):
+        predict([str(several / "a.mp4")], tmp_path / "run", Wishes())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"margin": 0.1}, "the record was changed, so a score would mean nothing"),
+        ({"revision": 0}, "the face preparation recorded there differs from this one in revision"),
+    ],
+)
+def test_another_preparation_is_refused(
+    change: dict[str, Any], sentence: str, trained: Trained, several: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained.run, tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    result["data"]["preparation"] |= change
+    (tmp_path / "run" / "result.json").write_text(json.dumps(result))
+    with pytest.raises(UserError, match=sentence):
+        predict([str(several / "a.mp4")], tmp_path / "run", Wishes())
+
+
+def test_every_person_is_judged_and_the_highest_score_decides(
+    trained: Trained, judge: TorchJudge, prepare: Prepare, tmp_path: Path
+) -> None:
+    left, right = (
+        frames_of(trained.video(row["video"])) for row in (test_rows(trained)[0], test_rows(trained)[-1])
+    )
+    write_video(tmp_path / "two.mp4", [np.hstack(pair) for pair in zip(left, right, strict=True)])
+    verdict = judge_video(prepare(tmp_path / "two.mp4"), judge, None)
+    seen = [person for person in verdict.persons if person.found >= 2]
+    assert len(seen) == 2
+    assert [person.decides for person in verdict.persons] == [True] + [False] * (len(verdict.persons) - 1)
+    assert verdict.person.score == max(person.score for person in seen)
+    assert all(f"person {person.number} (" in as_text(verdict) for person in verdict.persons)
+
+
+class Fixed:
+    """A judge whose scores are given: what follows from scores is tested without a network."""
+
+    identity = "fixed"
+
+    def __init__(self, card: Card, scores: list[float]) -> None:
+        self.card, self.logits = card, np.log(np.array(scores) / (1 - np.array(scores))).astype(np.float32)
+
+    def read(self, faces: np.ndarray, maps: bool) -> Reading:
+        logits = np.repeat(self.logits[: len(faces), None], faces.shape[1], axis=1)
+        shown = np.ones((*faces.shape[:2], 3, 3), np.float32) if maps else None
+        return Reading(logits, logits, shown)
+
+
+def clip(found: int = 4, side: float = 150.0) -> FaceClip:
+    faces = np.random.default_rng(0).integers(0, 256, (4, 3, 48, 48), dtype=np.uint8)
+    boxes = np.tile(np.array([0, 0, side, side], np.float32), (4, 1))
+    return FaceClip(faces, boxes, np.arange(4, dtype=np.int64), np.arange(4) < found)
+
+
+def prepared(*clips: FaceClip, name: str = "v.mp4") -> Prepared:
+    return Prepared(name, 320, 240, 8.0, 8, 1.0, list(clips))
+
+
+def test_a_box_seen_once_is_listed_but_does_not_decide(judge: TorchJudge) -> None:
+    fixed = Fixed(judge.card, [0.3, 0.9])
+    verdict = judge_video(prepared(clip(4), clip(1)), fixed, 0.5)
+    assert [(person.number, person.decides) for person in verdict.persons] == [(1, True), (2, False)]
+    assert verdict.called == "REAL"
+    alone = judge_video(prepared(clip(1)), Fixed(judge.card, [0.9]), 0.5)
+    assert alone.called == "FAKE", "where nobody is seen longer, the one seen decides"
+    assert "found in 1 of 4 frames only" in alone.person.cautions[0]
+
+
+def test_a_number_is_a_probability_only_where_it_was_calibrated(judge: TorchJudge) -> None:
+    scored = judge_video(prepared(clip()), Fixed(judge.card, [0.9]), None)
+    assert scored.person.probability is None
+    assert "score 0.900, not a calibrated probability: 2 validation videos" in as_text(scored)
+    assert "does not mean that nine in ten" in meaning(scored)
+    card = judge.card._replace(temperature=2.0, calibration="temperature 2, fitted on 300 validation videos")
+    calibrated = judge_video(prepared(clip()), Fixed(card, [0.9]), None)
+    assert calibrated.person.probability == pytest.approx(0.75)  # logit of 0.9 is ln 9; half of it is ln 3
+    assert "probability of FAKE 0.750 (score 0.900" in as_text(calibrated)
+    assert "about 75 in 100" in meaning(calibrated)
+
+
+def test_the_fitted_temperature_is_the_one_the_scores_were_heated_with() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.02, 0.98, 4000)
+    label = rng.uniform(size=4000) < honest
+    temperature, reason = fit_temperature(sharpened(honest, 2.5), label)  # two and a half times too sure
+    assert temperature == pytest.approx(2.5, rel=0.08)
+    assert "fitted on 4000 validation videos" in reason
+    assert temperature is not None
+    np.testing.assert_allclose(sharpened(sharpened(honest, 2.5), 1 / 2.5), honest, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "label", "reason"),
+    [
+        (np.linspace(0, 1, 2 * LEAST - 2), np.arange(2 * LEAST - 2) >= LEAST - 1, "too few to calibrate on"),
+        (np.repeat([0.4, 0.6], 30), np.repeat([False, True], 30), "told apart without an error"),
+        (np.repeat([0.6, 0.4], 30), np.repeat([False, True], 30), "say nothing"),
+    ],
+)
+def test_no_temperature_is_made_up(score: np.ndarray, label: np.ndarray, reason: str) -> None:
+    temperature, said = fit_temperature(score, label)
+    assert temperature is None
+    assert reason in said
+
+
+def test_the_threshold_comes_from_validation_or_says_why_not() -> None:
+    names = list("abcd")
+    val = Scores(
+        names, names, np.array([False, False, True, True]), np.array([0.1, 0.3, 0.7, 0.8]), np.empty((4, 0))
+    )
+    chosen = calibrate(val, "", 0.6)
+    assert chosen.threshold == pytest.approx(0.5)
+    assert "chosen on 4 validation videos" in chosen.threshold_source
+    missing = calibrate(None, "predictions.csv has only REAL videos in val", 0.6)
+    assert missing.threshold == 0.6
+    assert "only REAL videos in val" in missing.threshold_source
+
+
+def test_unusual_faces_come_with_a_warning() -> None:
+    ordinary = clip()
+    usual = {name: [value * 0.5, value * 2] for name, value in measure(ordinary).items()}
+    assert cautions(ordinary, usual) == []
+    small = cautions(clip(side=20), usual)
+    assert "the face is small: 20 pixels, enlarged to the 48" in small[0]
+    assert "the face is smaller than nearly all training faces" in small[1]
+    blurred = ordinary._replace(faces=np.full_like(ordinary.faces, 120))
+    assert any(
+        "more blurred than nearly all training faces" in sentence for sentence in cautions(blurred, usual)
+    )
+    assert "not recorded" in cautions(ordinary, {})[0]
+
+
+def test_the_page_is_self_contained_and_escapes_names(judge: TorchJudge, tmp_path: Path) -> None:
+    judged = judge_video(
+        prepared(clip(), clip(3), name="<b>v&.mp4"), Fixed(judge.card, [0.3, 0.9]), None, maps=True
+    )
+    write_page(judged, tmp_path / "verdict.html")
+    page = (tmp_path / "verdict.html").read_text()
+    assert "&lt;b&gt;v&amp;.mp4" in page and "<b>v" not in page
+    assert "http" not in page and "<script" not in page and "<link" not in page
+    assert page.count("data:image/jpeg") == 2 * 4 * 2, "two persons, four frames, face and evidence"
+    assert str(escape(meaning(judged))) in page
+    assert page.count("<circle") == 8 and page.count('fill="#fff"') == 1, "frames without a face are hollow"
+
+
+def test_a_folder_gives_a_row_for_every_video(trained: Trained, several: Path, tmp_path: Path) -> None:
+    out = tmp_path / "verdicts.csv"
+    predict([str(several)], trained.run, Wishes(format="csv", out=out, html=tmp_path / "pages", workers=1))
+    with out.open() as file:
+        rows = {Path(row["video"]).name: row for row in csv.DictReader(file)}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "a.mp4": "ok", "b.mp4": "ok", "text.mov": "unreadable", "wall.mp4": "no_face",
+    }  # fmt: skip
+    assert rows["wall.mp4"]["score"] == "" and "shows no face" in rows["wall.mp4"]["detail"]
+    assert float(rows["a.mp4"]["score"]) == pytest.approx(float(test_rows(trained)[0]["score"]), abs=1e-4)
+    assert len(list((tmp_path / "pages").glob("*.html"))) == 2
+
+
+def test_a_killed_folder_run_goes_on_where_it_was(
+    trained: Trained, several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "verdicts.json"
+    wishes = Wishes(format="json", out=out, workers=1)
+    predict([str(several)], trained.run, wishes)
+    whole = json.loads(out.read_text())
+    journal = tmp_path / ".verdicts.json.journal"
+    settings, *lines = journal.read_text().splitlines()
+    known = next(line for line in lines if '"status": "ok"' in line)
+    marked = known.replace('"model": "', '"model": "kept, ')
+    journal.write_text(f"{settings}\n{marked}\n{lines[-1][:25]}")  # killed while it wrote the second line
+    out.unlink()
+    predict([str(several)], trained.run, wishes)
+    again = json.loads(out.read_text())
+    assert sum(outcome.get("model", "").startswith("kept, ") for outcome in again) == 1, (
+        "what was known is not redone"
+    )
+    for outcome in again:
+        outcome |= {"model": outcome["model"].removeprefix("kept, ")} if "model" in outcome else {}
+    assert again == whole
+    with pytest.raises(UserError, match="holds verdicts of another model, threshold or html setting"):
+        predict([str(several)], trained.run, wishes._replace(threshold=0.6))
