@@ -5,27 +5,23 @@ starts at once, and is as separate from the others as one that was started by ha
 """
 
 import atexit
-import importlib
 import json
 import os
-import runpy
 import select
 import signal
 import subprocess
 import sys
 import threading
-import warnings
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from dfdc_lightning.sweep.process import PARENT, Ending, tie_to_parent
+from dfdc_lightning.sweep.process import END_OF_RUN, PARENT, Ending
 
 _STOP_SECONDS = 3.0  # between asking a run to stop and killing it; the user was promised five in all
 _TAIL_LINES = 60
-_END_OF_RUN = b"\0end of run\n"  # on stderr: everything a run said has been heard
 _GPUS = ("/dev/nvidiactl", "/dev/kfd")
 
 
@@ -85,7 +81,7 @@ class Nursery:
         path = os.pathsep.join([str(self.script.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         variables = {PARENT: str(os.getpid()), "PYTHONFAULTHANDLER": "1", "PYTHONPATH": path}
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(theirs), str(self.script), *self.warm],
+            [sys.executable, "-m", "dfdc_lightning.sweep.fork", str(theirs), str(self.script), *self.warm],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[theirs],
@@ -103,45 +99,11 @@ class Nursery:
 
     def _listen(self, pipe: IO[bytes]) -> None:
         for line in pipe:
-            if line.endswith(_END_OF_RUN):
-                line = line.removesuffix(_END_OF_RUN)
+            if line.endswith(END_OF_RUN):
+                line = line.removesuffix(END_OF_RUN)
                 self._heard.set()
             if line:
                 self._tail.append(line)
                 sys.stderr.write(line.decode(errors="replace"))
                 sys.stderr.flush()
         self._heard.set()
-
-
-def _serve(answers: int, script: str, warm: Sequence[str]) -> None:
-    """In the nursery: fork a run for each command line on stdin; tell its process id and its exit status."""
-    tie_to_parent()
-    for name in warm:
-        importlib.import_module(name)
-    # Python 3.12 warns of threads here; they are OpenBLAS's, which prepares them for a fork by itself.
-    warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
-    for line in sys.stdin:
-        nursery, run = os.getpid(), os.fork()
-        if run == 0:
-            os.close(answers)
-            _become(script, json.loads(line), nursery)
-            return
-        os.write(answers, f"{run}\n".encode())
-        _, status = os.waitpid(run, 0)
-        os.write(2, _END_OF_RUN)
-        os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
-
-
-def _become(script: str, arguments: Sequence[str], nursery: int) -> None:
-    """In a fork of the nursery: be the script, as if started from the command line."""
-    os.setsid()
-    os.environ[PARENT] = str(nursery)
-    with Path(os.devnull).open() as nothing:
-        os.dup2(nothing.fileno(), 0)
-    sys.argv = [script, *arguments]
-    sys.path[0] = str(Path(script).parent)
-    runpy.run_path(script, run_name="__main__")
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

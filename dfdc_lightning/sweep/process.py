@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 PARENT = "DFDC_SWEEP_PROCESS"  # in the environment of a run: the process that must not die before it
+END_OF_RUN = b"\0end of run\n"  # on stderr: everything that the run said has been heard
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _KILL_ME_FIRST = 500  # of 1000, for the kernel when memory runs out: rather one run than the sweep
 
