@@ -9,6 +9,8 @@ DEMO ?= demo
 DEMO_VIDEOS ?= 240
 DEMO_EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
 DEMO_SEEDS ?= 0,1
+DEMO_SIZE ?= 96
+DEMO_FRAMES ?= 2
 DEMO_OPTIONS ?=
 
 .DEFAULT_GOAL := help
@@ -28,9 +30,15 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 
 demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
 	$(BIN)/python -m dfdc_lightning.video.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS)
-	$(BIN)/python prepare_faces.py --config-name demo source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces
+	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces detector=haar detector.long_side=320 \
+		size=$(DEMO_SIZE) frames=$(DEMO_FRAMES) per_label=null "split.fractions={train: 0.67, val: 0.165, test: 0.165}"
 	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)
 	$(BIN)/python report.py study=$(DEMO)
+	@echo "videos: data/$(DEMO)/videos/  faces: data/$(DEMO)/faces/  runs: multirun/$(DEMO)/  report: multirun/$(DEMO)/report/index.html"
+	@echo "The same on real DFDC:"
+	@echo "  $(BIN)/python prepare_faces.py source=folder source.path=/data/dfdc out=data/dfdc"
+	@echo "  $(BIN)/python train.py -m experiment=$(EXPERIMENTS) seed=$(SEEDS)"
+	@echo "  $(BIN)/python report.py study=dfdc"
 
 test: .venv/ready ## every claim, checked (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest

@@ -33,14 +33,14 @@ ROOT = Path(__file__).parents[1]
 FRAMES, SIZE = 10, 224
 
 
-def draw_cache(folder: Path, clips: int) -> FaceCache:
+def draw_cache(folder: Path, clips: int, size: int = SIZE) -> FaceCache:
     """Clips with the smoothness and grain of faces."""
     rng, cache, rows = np.random.default_rng(0), FaceCache(folder), []
     for index in range(clips):
         smooth = cv2.resize(
-            rng.integers(0, 256, (FRAMES, 8, 8, 3), np.uint8)[0], (SIZE, SIZE), interpolation=cv2.INTER_CUBIC
+            rng.integers(0, 256, (8, 8, 3), np.uint8), (size, size), interpolation=cv2.INTER_CUBIC
         )
-        grain = rng.normal(0, 8, (FRAMES, SIZE, SIZE, 3))
+        grain = rng.normal(0, 8, (FRAMES, size, size, 3))
         faces = np.clip(smooth + grain, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
         clip = FaceClip(faces, np.zeros((FRAMES, 4), np.float32), np.arange(FRAMES), np.ones(FRAMES, bool))
         cache.write_clip(f"clip{index}", clip)

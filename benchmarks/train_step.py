@@ -3,11 +3,12 @@
     PYTHONPATH=. python benchmarks/train_step.py                  # whatever device there is
     PYTHONPATH=. python benchmarks/train_step.py --batch 32 --clips 512 --experiments baseline,effnet,lstm
 
-Prints a table and writes benchmarks/train_step.json. "Real" is train.py's loop: loader with the full recipe,
-copies, logging, metrics, every callback. "Resident" is forward, loss, backward and optimiser step on one batch,
-nothing else, in the same precision. Both are timed in turns: each epoch of the real loop is followed by as many
-resident steps. On a GPU the resident step is also measured in plain fp32 (contiguous, eager, without TF32) and
-compiled.
+Prints a table and writes benchmarks/train_step.json. "Real" is train.py's loop: loader with the full
+recipe, copies, logging, metrics, every callback. "Resident" is forward, loss, backward and optimiser step on
+one batch, nothing else, in the same precision. Both are timed in turns: each epoch of the real loop is
+followed by as many resident steps; by the clock on a GPU, by processor time without one, so that others on
+the machine do not count. On a GPU the resident step is also measured in plain fp32 (contiguous, eager, no
+TF32) and compiled.
 """
 
 import argparse
@@ -48,10 +49,12 @@ def configured(experiment: str, cache: Path, batch: int, epochs: int) -> DictCon
         return compose("train", overrides)
 
 
-def finish() -> None:
-    """Wait for the device."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+def now() -> float:
+    """Seconds: by the clock once the GPU is done, or of processor time."""
+    if not torch.cuda.is_available():
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def stepper(detector: Detector, batch: Clip, dtype: torch.dtype) -> Callable[[], None]:
@@ -73,12 +76,10 @@ def stepper(detector: Detector, batch: Clip, dtype: torch.dtype) -> Callable[[],
 
 def rate(step: Callable[[], None], frames: int, steps: int) -> float:
     """Frames a second over so many steps."""
-    finish()
-    begun = time.perf_counter()
+    begun = now()
     for _ in range(steps):
         step()
-    finish()
-    return frames * steps / (time.perf_counter() - begun)
+    return frames * steps / (now() - begun)
 
 
 class Turns(L.Callback):
@@ -91,33 +92,31 @@ class Turns(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
-        finish()
-        self.begun = time.perf_counter()
+        self.begun = now()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop it, and let the resident batch have its turn."""
-        finish()
-        seconds = time.perf_counter() - self.begun
+        seconds = now() - self.begun
         self.real.append(len(trainer.train_dataloader.dataset) * FRAMES / seconds)  # type: ignore[union-attr]
         with torch.enable_grad(), torch.inference_mode(False):
             self.resident.append(rate(self.step, self.frames_a_step, int(trainer.num_training_batches)))
 
 
-def resident_batch(batch: int, device: torch.device) -> Clip:
+def resident_batch(batch: int, size: int, device: torch.device) -> Clip:
     """A batch of noise on the device."""
-    faces = torch.randint(0, 256, (batch, FRAMES, 3, SIZE, SIZE), dtype=torch.uint8, device=device)
+    faces = torch.randint(0, 256, (batch, FRAMES, 3, size, size), dtype=torch.uint8, device=device)
     return Clip(
         faces, (torch.arange(batch, device=device) % 2).float(), [str(index) for index in range(batch)]
     )
 
 
-def compare(experiment: str, cache: Path, batch: int, epochs: int, folder: Path) -> dict[str, Any]:
+def compare(experiment: str, cache: Path, batch: int, size: int, epochs: int, folder: Path) -> dict[str, Any]:
     """Real and resident frames per second of one experiment, and the peak of memory."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = hardware.precision()
     config = configured(experiment, cache, batch, epochs + 1)
     twin: Detector = instantiate(config.model).to(device).train()
-    resident = resident_batch(batch, device)
+    resident = resident_batch(batch, size, device)
     step = stepper(twin, resident, TYPES[precision])
     step()
     detector, data = instantiate(config.model), instantiate(config.data)
@@ -164,25 +163,33 @@ def main() -> None:
     parser.add_argument("--experiments", default="baseline,effnet,lstm")
     parser.add_argument("--batch", type=int, default=32 if torch.cuda.is_available() else 2)
     parser.add_argument("--clips", type=int, default=256 if torch.cuda.is_available() else 8)
+    parser.add_argument("--size", type=int, default=SIZE)
     parser.add_argument("--epochs", type=int, default=3, help="timed ones, after one that warms up")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        cache = draw_cache(Path(folder, "cache"), options.clips)
+        cache = draw_cache(Path(folder, "cache"), options.clips, options.size)
         for name in options.experiments.split(","):
             run = Path(folder, name)
-            results[name] = compare(name, cache.root, options.batch, options.epochs, run)
+            results[name] = compare(name, cache.root, options.batch, options.size, options.epochs, run)
             figures = "  ".join(
                 f"{key} {value:,.2f}" if isinstance(value, float) else f"{key} {value}"
                 for key, value in results[name].items()
             )
             print(
-                f"{name:10} {figures}  (frames/s; batch {options.batch} × {FRAMES} at {SIZE} px)", flush=True
+                f"{name:10} {figures}  (frames/s; batch {options.batch} × {FRAMES} at {options.size} px)",
+                flush=True,
             )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     machine = {"gpu": gpu, "processor": platform.processor() or platform.machine(), "cores": hardware.cores()}
-    report = {"machine": machine, "torch": torch.__version__, "batch": options.batch, "experiments": results}
+    report = {
+        "machine": machine,
+        "torch": torch.__version__,
+        "batch": options.batch,
+        "size": options.size,
+        "experiments": results,
+    }
     options.out.write_text(json.dumps(report, indent=2) + "\n")
 
 

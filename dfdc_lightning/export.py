@@ -5,6 +5,7 @@ Grad-CAM maps, `model.json` what must be known to use it (`predict/card.py`), `m
 people.
 """
 
+import copy
 import sys
 import warnings
 from pathlib import Path
@@ -136,10 +137,10 @@ def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.
     """The ONNX program of a detector, traced with two clips and valid for any number of them.
 
     Args:
-        detector: On the CPU; it is put into evaluation mode and its weights are frozen.
+        detector: On the CPU; it stays as it is.
         faces: Two clips of the length and size that every later clip must have.
     """
-    readout = Readout(detector.eval().requires_grad_(requires_grad=False))
+    readout = Readout(copy.deepcopy(detector).eval().requires_grad_(requires_grad=False))
     example = torch.from_numpy(faces)
 
     def read(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -165,7 +165,7 @@ class Run:
         return self.folder / "result.json"
 
     def objects(self, config: DictConfig) -> "tuple[FaceDataModule, Detector, Trainer]":
-        """Build what the configuration describes; the seed is set just before the detector's weights are drawn.
+        """Build what the configuration describes; the seed is set just before its weights are drawn.
 
         Raises:
             UserError: When the cache cannot be used, which is seen before any weights are fetched.
