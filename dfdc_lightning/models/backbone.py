@@ -25,8 +25,8 @@ def timm_backbone(
         name: timm's name of the network.
         pretrained: ImageNet weights through timm, which downloads them once. Without effect beside `weights`.
         weights: A local `.safetensors` or `.pth` file of the network's state, with or without its classifier.
-        batch_norm_momentum: How fast the running statistics of its batch norms follow; None keeps the network's
-            own, which is too slow for runs of a hundred steps.
+        batch_norm_momentum: How fast the running statistics of batch norms follow; None keeps the network's own,
+            which is too slow for runs of a hundred steps.
 
     Raises:
         UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
@@ -36,10 +36,8 @@ def timm_backbone(
         raise UserError(
             f"model.backbone.name={name} is unknown to timm {timm.__version__}; close: {', '.join(close)}"
         )
-    if weights is None and pretrained:
-        backbone = _fetch(name)
-    else:
-        backbone = timm.create_model(name, num_classes=0)
+    fetch = weights is None and pretrained
+    backbone: nn.Module = _fetch(name) if fetch else timm.create_model(name, num_classes=0)
     if weights is not None:
         _load(backbone, Path(weights))
     for module in backbone.modules():
