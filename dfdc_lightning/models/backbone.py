@@ -25,7 +25,7 @@ def timm_backbone(
         name: timm's name of the network.
         pretrained: ImageNet weights through timm, which downloads them once. Without effect beside `weights`.
         weights: A local `.safetensors` or `.pth` file of the network's state, with or without its classifier.
-        batch_norm_momentum: How fast the running statistics of batch norms follow; None keeps the network's own,
+        batch_norm_momentum: How fast running statistics of batch norms follow; None keeps its own momentum,
             which is too slow for runs of a hundred steps.
 
     Raises:
