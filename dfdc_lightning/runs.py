@@ -269,6 +269,7 @@ class Run:
 
         model = self.config.model.copy()
         model.backbone.pretrained = False  # the checkpoint holds every weight
+        model.backbone.weights = None  # nor need the file still be there
         detector: Detector = instantiate(model)
         load_weights(detector, self.best)
         return detector.eval()
