@@ -1,15 +1,21 @@
 """The page in a real browser: a dropped video becomes a verdict, stays here, and is gone afterwards."""
 
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from forgeries import Trained
+from forgeries import ROOT, Trained
 
-from dfdc_lightning.app import Desk, serving
+from dfdc_lightning.app import Desk
 from dfdc_lightning.predict.judges import open_judge
 from dfdc_lightning.predict.verdict import Prepare
 
@@ -29,7 +35,7 @@ def desk(trained: Trained) -> Desk:
 @pytest.fixture
 def upload(trained: Trained, tmp_path: Path) -> Path:
     name = (trained.run / "predictions.csv").read_text().splitlines()[-1].split(",")[1]
-    return Path(tmp_path / "mine.mp4").hardlink_to(trained.video(name)) or tmp_path / "mine.mp4"
+    return Path(shutil.copy(trained.video(name), tmp_path / "mine.mp4"))
 
 
 def test_an_upload_is_judged_and_removed(desk: Desk, upload: Path) -> None:
@@ -52,11 +58,34 @@ def test_what_is_too_long_or_no_video_is_sent_back_and_removed(
     assert not text.exists()
 
 
+class Served(NamedTuple):
+    """The running page, and the folder where it may leave nothing."""
+
+    address: str
+    uploads: Path
+
+    def left(self) -> list[Path]:
+        return [path for path in self.uploads.rglob("*") if path.is_file() and path.stat().st_size]
+
+
 @pytest.fixture(scope="module")
-def address(desk: Desk) -> Iterator[str]:
+def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     pytest.importorskip("gradio", reason="the extra app is not installed")
-    with serving(desk, port=None) as served:
-        yield served
+    uploads = tmp_path_factory.mktemp("uploads")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [f"run={trained.run}", "threshold=0.6", f"port={port}", "seconds=2", "megabytes=1"]
+    page = subprocess.Popen(
+        [sys.executable, "-m", "dfdc_lightning.app", *words],
+        cwd=ROOT, env=os.environ | {"TMPDIR": str(uploads)}, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert page.stdout is not None
+    with page:
+        yield Served(page.stdout.readline().split()[0], uploads)
+        page.send_signal(signal.SIGINT)
+        assert page.wait(30) == 0
+    assert list(uploads.iterdir()) == [], "the page takes its folder with it"
 
 
 @pytest.fixture
@@ -71,13 +100,13 @@ def browser() -> Iterator[object]:
 
 
 def test_a_dropped_video_becomes_a_verdict_in_a_browser(
-    address: str, browser: object, trained: Trained, upload: Path, tmp_path: Path
+    served: Served, browser: object, trained: Trained, upload: Path, tmp_path: Path
 ) -> None:
-    assert urlsplit(address).hostname == "127.0.0.1"
+    assert urlsplit(served.address).hostname == "127.0.0.1"
     page = browser.new_page(viewport={"width": 1000, "height": 900})  # type: ignore[attr-defined]
     elsewhere: list[str] = []
     page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
-    page.goto(address)
+    page.goto(served.address)
     field = page.locator("input[type=file]")
     field.wait_for(state="attached", timeout=60_000)
     field.set_input_files(str(upload))
@@ -93,30 +122,20 @@ def test_a_dropped_video_becomes_a_verdict_in_a_browser(
     assert painted.evaluate_all("images => images.every(image => image.naturalWidth > 0)")
     page.screenshot(path=str(tmp_path / "page.png"), full_page=True)
     assert elsewhere == [], "the page asks nobody but this machine"
-    left = [
-        path
-        for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*")
-        if path.is_file() and path.stat().st_size
-    ]
-    assert left == [], "the upload is gone"
+    assert served.left() == [], "the upload is gone"
 
 
-def test_a_file_above_the_bound_is_refused(address: str, browser: object, tmp_path: Path) -> None:
+def test_a_file_above_the_bound_is_refused(served: Served, browser: object, tmp_path: Path) -> None:
     big = tmp_path / "big.mp4"
     big.write_bytes(np.random.default_rng(0).bytes(2 * 2**20))
     page = browser.new_page()  # type: ignore[attr-defined]
-    page.goto(address)
+    page.goto(served.address)
     field = page.locator("input[type=file]")
     field.wait_for(state="attached", timeout=60_000)
     field.set_input_files(str(big))
     page.get_by_text("Error").first.wait_for(timeout=30_000)
     assert page.locator(".verdict").count() == 0
-    left = [
-        path
-        for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("*")
-        if path.is_file() and path.stat().st_size
-    ]
-    assert left == []
+    assert served.left() == []
 
 
 def _leaves(url: str) -> bool:
