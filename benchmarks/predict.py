@@ -4,7 +4,7 @@
 
 Prints a table and writes benchmarks/predict.json. It renders the clips, trains the `baseline` network for one
 epoch on rendered videos (its scores are worth nothing, its size and speed are the real ones), exports it, and
-then times `predict.py` as whole processes: interpreter, imports, decoding, faces, network, output. Start-up is
+then times `predict.py` as whole processes: interpreter, imports, decoding, faces, network, output. Start is
 what the same imports take alone.
 """
 
@@ -28,7 +28,7 @@ IMPORTS = "import hydra, av, cv2, onnxruntime, dfdc_lightning.predict.session"
 
 
 class Timing(NamedTuple):
-    """Seconds of one kind of command: the least and the median wall time of its repeats, and the least CPU time."""
+    """One kind of command: the least and the median wall time of its repeats, and the least CPU time."""
 
     what: str
     least: float
