@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,17 @@ def test_order_and_pixels_do_not_depend_on_workers(tiny_cache: Path, workers: in
             assert one.video == other.video
             assert torch.equal(one.faces, other.faces)
             assert torch.equal(one.label, other.label)
+
+
+def test_workers_start_although_opencv_has_been_busy_in_this_process(tiny_cache: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (31, 31), 5)  # its threads exist from here on
+    try:
+        (epoch,) = epochs(FaceDataModule(tiny_cache, recipe(), batch_size=8, workers=2), 1)
+    finally:
+        cv2.setNumThreads(before)
+    assert sum(len(batch.video) for batch in epoch) == 16
 
 
 def test_epochs_and_seeds_differ_in_order_and_pixels(tiny_cache: Path) -> None:
