@@ -61,7 +61,7 @@ def test_boxes_are_in_the_pixels_of_the_image(
     assert yunet.find(resized)[0, :4] == pytest.approx(yunet.find(image)[0, :4] * scale, abs=0.03 * side)
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (3, 500), (500, 3), (33, 47)])
+@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (3, 500), (500, 3), (32, 32), (33, 47)])
 def test_pictures_of_any_shape_are_accepted(yunet: YuNet, shape: tuple[int, int]) -> None:
     for finder in (yunet, Haar()):
         assert finder.find(np.full((*shape, 3), 80, np.uint8)).shape == (0, 5)

@@ -16,7 +16,7 @@ YUNET_ADDRESS = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/"
     "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
-_SMALLEST_SIDE = 16  # of an image; in thinner ones YuNet makes up faces of infinite size
+_SMALLEST_SIDE = 64  # of what YuNet is given; where it sees at most 32 pixels it makes up faces of infinite size
 
 
 @runtime_checkable
@@ -68,8 +68,7 @@ class YuNet:
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
         """See `FaceFinder.find`."""
         small, scale = _reduced(image, self.long_side)
-        if min(small.shape[:2]) < _SMALLEST_SIDE:
-            return np.zeros((0, 5), np.float32)
+        small = _at_least(small, _SMALLEST_SIDE)
         network = _network(self._file(), self.threshold)
         network.setInputSize((small.shape[1], small.shape[0]))
         _, faces = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
@@ -147,6 +146,14 @@ def _reduced(image: UInt8[np.ndarray, "h w 3"], long_side: int) -> tuple[UInt8[n
         return image, 1.0
     size = (max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
+
+
+def _at_least(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The image with black to its right and below where it has fewer pixels than `side`."""
+    down, right = (max(0, side - pixels) for pixels in image.shape[:2])
+    if not (down or right):
+        return image
+    return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
 
 
 def _best_first(
