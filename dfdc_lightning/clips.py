@@ -253,7 +253,9 @@ class FaceDataModule(L.LightningDataModule):
         clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
         batches = Batches(EpochOrder(len(clips), order, epoch), self.batch_size)
         workers = min(self._workers(), len(batches))
-        if workers:  # OpenCV's threads don't live through a fork, and a worker that sees their traces waits for them
+        if (
+            workers
+        ):  # OpenCV's threads don't live through a fork, and a worker that sees their traces waits for them
             cv2.setNumThreads(1)
         return DataLoader(
             clips,

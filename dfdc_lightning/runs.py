@@ -239,6 +239,7 @@ class Run:
             },
         )
         self.__dict__.pop("result", None)
+        (self.last.parent / "previous.ckpt").unlink(missing_ok=True)  # it was there to go on from
 
     def epochs(self) -> list[dict[str, str]]:
         """The rows of metrics.csv, one an epoch."""

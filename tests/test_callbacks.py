@@ -165,6 +165,37 @@ def test_of_equal_epochs_the_first_is_kept(tmp_path: Path) -> None:
     assert [(tmp_path / "checkpoints" / name).read_text() for name in names] == ["0", "1", "2"]
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_the_best_epoch_is_kept_without_being_written_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*_: Any) -> None:
+        raise OSError("Operation not permitted")
+
+    class Rising(L.Trainer):
+        current_epoch = 0
+
+        @property
+        def callback_metrics(self) -> dict[str, Any]:
+            return {"val/auroc": torch.tensor(0.5 + 0.1 * min(self.current_epoch, 1))}
+
+        def save_checkpoint(self, path: Any, *_: Any) -> None:
+            Path(path).write_text(str(self.current_epoch))
+
+    if not links:  # as on some network disks
+        monkeypatch.setattr(Path, "hardlink_to", no_links)
+    loop = Rising(default_root_dir=tmp_path, logger=False, accelerator="cpu", enable_progress_bar=False)
+    callback, folder = BestAndLast("val/auroc"), tmp_path / "checkpoints"
+    for epoch, best in enumerate("011"):
+        loop.current_epoch = epoch
+        callback.on_train_epoch_end(loop, L.LightningModule())
+        assert (folder / "best.ckpt").read_text() == best
+        assert (folder / "last.ckpt").read_text() == str(epoch)
+        if epoch == int(best):
+            assert (folder / "best.ckpt").samefile(folder / "last.ckpt") == links
+    assert {path.name for path in folder.iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
+
+
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt", "previous.ckpt"])
 def test_every_checkpoint_opens_with_weights_only(finished: tuple[Path, dict], name: str) -> None:
     checkpoint = torch.load(finished[0] / "checkpoints" / name, weights_only=True)

@@ -114,7 +114,7 @@ def test_real_deepfakes_go_from_videos_to_a_table(tmp_path: Path) -> None:
         result = json.loads((run / "result.json").read_text())
         assert result["threshold"] == 0.6
         assert result["experiment"] == experiment
-        assert (run / "checkpoints" / "best.ckpt").is_file()
+        assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
         assert (run / ".hydra" / "config.yaml").is_file()
         assert len(rows(run / "metrics.csv")) == 1
     before = (tmp_path / "multirun" / study / "baseline" / "0" / "result.json").stat().st_mtime_ns

@@ -60,10 +60,19 @@ class BestAndLast(Checkpoint):
         with atomic.replacing(folder / LAST) as new:
             trainer.save_checkpoint(new)
             if best:
-                with atomic.replacing(folder / BEST) as copy:
-                    shutil.copyfile(new, copy)
+                with atomic.replacing(folder / BEST) as same:
+                    _link(new, same)
             if (folder / LAST).exists():
                 (folder / LAST).replace(folder / PREVIOUS)
+
+
+def _link(path: Path, also: Path) -> None:
+    """Give a file a second name, which costs no writing; a copy where the file system has no such thing."""
+    also.unlink()
+    try:
+        also.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, also)
 
 
 class CarefulIO(TorchCheckpointIO):
