@@ -255,7 +255,7 @@ class FaceDataModule(L.LightningDataModule):
         workers = min(self._workers(), len(batches))
         if (
             workers
-        ):  # OpenCV's threads don't live through a fork, and a worker that sees their traces waits for them
+        ):  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
             cv2.setNumThreads(1)
         return DataLoader(
             clips,

@@ -17,7 +17,7 @@ YUNET_ADDRESS = (
     "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
 _SMALLEST_SIDE = (
-    64  # of what YuNet is given; where it sees at most 32 pixels it makes up faces of infinite size
+    64  # of what YuNet is given; in 32 pixels it makes up faces of infinite size
 )
 
 
