@@ -45,11 +45,12 @@ class Augment:
     """A recipe: transforms one after the other, in the order given.
 
     Args:
-        transforms: The steps. None at all leaves clips as they are.
+        **steps: Transforms by a name of the caller's; None is a step left out, so that another configuration can
+            put something in its place. No step at all leaves clips as they are.
     """
 
-    def __init__(self, transforms: Sequence[Transform]) -> None:
-        self.transforms = list(transforms)
+    def __init__(self, **steps: Transform | None) -> None:
+        self.transforms = [step for step in steps.values() if step is not None]
 
     def __call__(
         self, faces: UInt8[np.ndarray, "t 3 h w"], rng: np.random.Generator

@@ -174,13 +174,12 @@ def test_boxes_always_lie_inside() -> None:
 @pytest.fixture
 def recipe() -> Augment:
     return Augment(
-        [
-            HorizontalFlip(0.5),
-            GaussianBlur(3, (0.1, 1.5)),
-            ColourJitter(0.1, 0.1, 0.1),
-            RandomResizedCrop(None, (0.8, 1.0), (0.9, 1.1)),
-            RandomErasing(0.7, (0.02, 0.1), (0.3, 3.3)),
-        ]
+        flip=HorizontalFlip(0.5),
+        blur=GaussianBlur(3, (0.1, 1.5)),
+        colour=ColourJitter(0.1, 0.1, 0.1),
+        crop=RandomResizedCrop(None, (0.8, 1.0), (0.9, 1.1)),
+        jpeg=None,
+        erase=RandomErasing(0.7, (0.02, 0.1), (0.3, 3.3)),
     )
 
 
@@ -226,4 +225,5 @@ def test_the_whole_recipe_equals_torchvision_step_by_step(frame: np.ndarray, rec
 
 def test_no_transforms_leave_a_clip_as_it_is(frame: np.ndarray) -> None:
     clip = np.stack([frame.transpose(2, 0, 1)] * 2)
-    assert np.array_equal(Augment([])(clip, np.random.default_rng(0)), clip)
+    for recipe in (Augment(), Augment(jpeg=None)):
+        assert np.array_equal(recipe(clip, np.random.default_rng(0)), clip)

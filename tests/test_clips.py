@@ -16,12 +16,10 @@ from dfdc_lightning.faces.cache import FAKE, FaceCache
 
 def recipe() -> Augment:
     return Augment(
-        [
-            HorizontalFlip(0.5),
-            ColourJitter(0.1, 0.1, 0.1),
-            RandomResizedCrop(None, (0.8, 1.0), (0.9, 1.1)),
-            RandomErasing(0.7, (0.02, 0.1), (0.3, 3.3)),
-        ]
+        flip=HorizontalFlip(0.5),
+        colour=ColourJitter(0.1, 0.1, 0.1),
+        crop=RandomResizedCrop(None, (0.8, 1.0), (0.9, 1.1)),
+        erase=RandomErasing(0.7, (0.02, 0.1), (0.3, 3.3)),
     )
 
 
