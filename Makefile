@@ -9,7 +9,7 @@ DEMO ?= demo
 DEMO_VIDEOS ?= 240
 DEMO_EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
 DEMO_SEEDS ?= 0,1
-DEMO_SIZE ?= 96
+DEMO_SIZE ?= 64
 DEMO_FRAMES ?= 2
 DEMO_OPTIONS ?=
 

@@ -13,20 +13,13 @@ from dfdc_lightning.errors import UserError
 _SHOWN = 8  # mismatching keys listed in an error before "and n more"
 
 
-def timm_backbone(
-    name: str,
-    pretrained: bool = True,
-    weights: str | Path | None = None,
-    batch_norm_momentum: float | None = None,
-) -> nn.Module:
+def timm_backbone(name: str, pretrained: bool = True, weights: str | Path | None = None) -> nn.Module:
     """Build a backbone that turns images (b, 3, h, w) into features (b, f).
 
     Args:
         name: timm's name of the network.
         pretrained: ImageNet weights through timm, which downloads them once. Without effect beside `weights`.
         weights: A local `.safetensors` or `.pth` file of the network's state, with or without its classifier.
-        batch_norm_momentum: How fast running statistics of batch norms follow; None keeps its own momentum,
-            which is too slow for runs of a hundred steps.
 
     Raises:
         UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
@@ -40,9 +33,6 @@ def timm_backbone(
     backbone: nn.Module = _fetch(name) if fetch else timm.create_model(name, num_classes=0)
     if weights is not None:
         _load(backbone, Path(weights))
-    for module in backbone.modules():
-        if isinstance(module, nn.BatchNorm2d) and batch_norm_momentum is not None:
-            module.momentum = batch_norm_momentum
     return backbone
 
 
