@@ -45,8 +45,8 @@ class Augment:
     """A recipe: transforms one after the other, in the order given.
 
     Args:
-        **steps: Transforms by a name of the caller's; None is a step left out, so that another configuration can
-            put something in its place. No step at all leaves clips as they are.
+        **steps: Transforms by a name of the caller's; None is a step left out, so that another configuration
+            can put something in its place. No step at all leaves clips as they are.
     """
 
     def __init__(self, **steps: Transform | None) -> None:

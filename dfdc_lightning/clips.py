@@ -253,9 +253,7 @@ class FaceDataModule(L.LightningDataModule):
         clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
         batches = Batches(EpochOrder(len(clips), order, epoch), self.batch_size)
         workers = min(self._workers(), len(batches))
-        if (
-            workers
-        ):  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
+        if workers:  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
             cv2.setNumThreads(1)
         return DataLoader(
             clips,

@@ -93,7 +93,8 @@ def trainer(folder: Path, *more: L.Callback) -> L.Trainer:
 
 def run(folder: Path, cache: Path, *more: L.Callback, seed: int = 0) -> dict[str, float]:
     """Fit (going on from what lies in the folder), validate and test, as train.py does."""
-    data = FaceDataModule(cache, Augment(flip=HorizontalFlip(0.5), colour=ColourJitter(0.1, 0.1, 0.1)), 4, 0, seed)
+    recipe = Augment(flip=HorizontalFlip(0.5), colour=ColourJitter(0.1, 0.1, 0.1))
+    data = FaceDataModule(cache, recipe, 4, 0, seed)
     model, loop = detector(), trainer(folder, *more)
     loop.fit(model, datamodule=data, ckpt_path=newest_readable(folder / checkpoints.FOLDER))
     best = folder / checkpoints.FOLDER / checkpoints.BEST

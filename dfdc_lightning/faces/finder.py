@@ -16,9 +16,7 @@ YUNET_ADDRESS = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/"
     "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
-_SMALLEST_SIDE = (
-    64  # of what YuNet is given; in 32 pixels it makes up faces of infinite size
-)
+_SMALLEST_SIDE = 64  # of what YuNet is given; in 32 pixels it makes up faces of infinite size
 
 
 @runtime_checkable
