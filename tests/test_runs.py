@@ -97,6 +97,10 @@ def test_a_folder_that_a_killed_start_left_empty_is_free(tmp_path: Path) -> None
     folder_with(tmp_path).refuse_other({"lr": 1})
 
 
+def test_a_start_that_came_to_nothing_binds_nobody(tmp_path: Path) -> None:
+    folder_with(tmp_path, settings='{"lr": 2}').refuse_other({"lr": 1})
+
+
 def test_a_run_of_unknown_settings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="unknown settings.*overwrite=true"):
         folder_with(tmp_path, ckpt="weights").refuse_other({"lr": 1})
@@ -105,11 +109,12 @@ def test_a_run_of_unknown_settings_is_refused(tmp_path: Path) -> None:
 def test_half_written_settings_are_named(tmp_path: Path) -> None:
     for text in ("", '{"lr": ', "[]"):
         with pytest.raises(UserError, match="settings.json is damaged"):
-            folder_with(tmp_path, settings=text).refuse_other({"lr": 1})
+            folder_with(tmp_path, ckpt="weights", settings=text).refuse_other({"lr": 1})
 
 
 def test_a_refusal_names_the_keys_and_not_hundreds_of_them(tmp_path: Path) -> None:
-    run = folder_with(tmp_path, settings=json.dumps({f"key{n:02d}": 0 for n in range(30)} | {"gone": 1}))
+    before = json.dumps({f"key{n:02d}": 0 for n in range(30)} | {"gone": 1})
+    run = folder_with(tmp_path, ckpt="weights", settings=before)
     with pytest.raises(UserError) as refusal:
         run.refuse_other({f"key{n:02d}": 1 for n in range(30)})
     assert "gone: 1 there, None here; key00: 0 there, 1 here" in str(refusal.value)
@@ -117,7 +122,7 @@ def test_a_refusal_names_the_keys_and_not_hundreds_of_them(tmp_path: Path) -> No
 
 
 def test_a_finished_run_stays_finished_when_its_cache_has_been_moved_away(tmp_path: Path) -> None:
-    run = folder_with(tmp_path, settings='{"lr": 1, "data.cache content": "abc"}')
+    run = folder_with(tmp_path, result="{}", settings='{"lr": 1, "data.cache content": "abc"}')
     run.refuse_other({"lr": 1})
     with pytest.raises(UserError, match="data.cache content: abc there, def here"):
         run.refuse_other({"lr": 1, "data.cache content": "def"})

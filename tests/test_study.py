@@ -132,13 +132,16 @@ def test_real_deepfakes_go_from_videos_to_a_table(tmp_path: Path) -> None:
     [
         (("train.py", "experiment=basline"), "basline"),
         (("train.py", "experiment=baseline", "optimiser.lr=1"), "optimiser"),
-        (("train.py", "data.cache=/nowhere/faces", "study=test_nowhere"), "/nowhere/faces"),
+        (("train.py", "data.cache=/nowhere/faces"), "/nowhere/faces"),
         (("prepare_faces.py", "source.path=/nowhere/videos", "out=/tmp/x"), "/nowhere/videos"),
         (("report.py", "study=nobody_made_this"), "nobody_made_this"),
         (("predict.py", "video=/nowhere/a.mp4", "run=/nowhere/run"), "/nowhere"),
     ],
 )
-def test_bad_input_is_one_sentence_that_names_it_and_exit_code_2(words: tuple[str, ...], named: str) -> None:
-    done = command(*words, code=2)
+def test_bad_input_is_one_sentence_that_names_it_and_exit_code_2(
+    tmp_path: Path, words: tuple[str, ...], named: str
+) -> None:
+    folder = [f"hydra.run.dir={tmp_path}"] if words[0] == "train.py" else []
+    done = command(*words, *folder, code=2)
     assert named in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

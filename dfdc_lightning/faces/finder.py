@@ -153,7 +153,9 @@ def _at_least(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray,
     down, right = (max(0, side - pixels) for pixels in image.shape[:2])
     if not (down or right):
         return image
-    return cv2.copyMakeBorder(image, 0, down, 0, right, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    padded = np.zeros((image.shape[0] + down, image.shape[1] + right, 3), np.uint8)
+    padded[: image.shape[0], : image.shape[1]] = image
+    return padded
 
 
 def _best_first(

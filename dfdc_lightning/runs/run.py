@@ -1,66 +1,29 @@
-"""One run folder: claim, resume, finish, load its detector back. The only module that knows Hydra."""
+"""One run folder: claim, resume, finish, load its detector back."""
 
 import csv
 import fcntl
-import hashlib
 import json
-import os
-import platform
-import signal
-import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache, cached_property
-from importlib.metadata import version
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.runs.outcome import outcome
+from dfdc_lightning.runs.settings import CACHE_CONTENT, introduction, result_settings
 
 if TYPE_CHECKING:
-    import torch
     from lightning import Trainer
 
     from dfdc_lightning.clips import FaceDataModule
     from dfdc_lightning.models.detector import Detector
 
-# Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
-CANNOT_CHANGE_RESULTS = (
-    "overwrite",
-    "plan",
-    "print_config",
-    "study",
-    "name",
-    "logger",
-    "callbacks.progress",
-    "data.cache",  # the cache's content counts, not its place
-    "data.workers",
-    "trainer.accelerator",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
-    "trainer.default_root_dir",
-    "trainer.profiler",
-)
-_NOT_SHOWN = ("study", "name", "seed", "logger", "plan", "print_config")  # in the title, or beside the point
 _SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would bury the remedy
-CACHE_CONTENT = "data.cache content"
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "lightning",
-    "timm",
-    "torchmetrics",
-    "opencv-python-headless",
-    "numpy",
-    "hydra-core",
-)
 
 
 class Run:
@@ -99,7 +62,8 @@ class Run:
         else:
             run.refuse_other(settings)
         if not run.finished:
-            print(introduction(config, run), flush=True)
+            what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
+            print(introduction(config, what), flush=True)
             atomic.write_json(run._settings_file, settings)
             atomic.write_text(run.folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         return run
@@ -212,32 +176,7 @@ class Run:
             data: What the detector saw; gives the provenance.
             scores: `val/…` and `test/…` metrics of the best checkpoint.
         """
-        detector = cast("Detector", trainer.lightning_module)
-        epochs = self.epochs()
-        best = max(
-            epochs, key=lambda row: float(row["val/auroc"])
-        )  # the first of equals, as the checkpoint is
-        atomic.write_json(
-            self.result_file,
-            {
-                "study": self.config.study,
-                "experiment": self.config.name,
-                "seed": self.config.seed,
-                "test": _with_prefix("test/", scores),
-                "val": _with_prefix("val/", scores),
-                "threshold": detector.threshold,
-                "best_epoch": int(best["epoch"]),
-                "epochs": len(epochs),
-                "seconds": sum(float(row["seconds"]) for row in epochs),
-                "parameters": sum(p.numel() for p in detector.parameters()),
-                "trainable_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
-                "data": data.provenance(),
-                "versions": {"python": platform.python_version()}
-                | {name: version(name) for name in PACKAGES},
-                "hardware": hardware(trainer.strategy.root_device),
-                "config": OmegaConf.to_container(self.config),
-            },
-        )
+        atomic.write_json(self.result_file, outcome(self.config, self.epochs(), trainer, data, scores))
         self.__dict__.pop("result", None)
         (self.last.parent / "previous.ckpt").unlink(missing_ok=True)  # it was there to go on from
 
@@ -284,6 +223,8 @@ class Run:
         Raises:
             UserError: With the differing keys, when the folder holds another run or one of unknown settings.
         """
+        if not (self.begun or self.result_file.is_file()):
+            return  # an earlier start came to nothing, which binds nobody
         remedy = "use another study=NAME, or overwrite=true to redo it"
         try:
             before = json.loads(self._settings_file.read_text(encoding="utf-8"))
@@ -291,11 +232,9 @@ class Run:
                 key for key in settings.keys() | before.keys() if self._differs(key, before, settings)
             )
         except FileNotFoundError:
-            if self.begun or self.result_file.is_file():
-                raise UserError(
-                    f"{self.folder} holds a run of unknown settings (no {self._settings_file.name}): {remedy}"
-                ) from None
-            return
+            raise UserError(
+                f"{self.folder} holds a run of unknown settings (no {self._settings_file.name}): {remedy}"
+            ) from None
         except (ValueError, AttributeError) as error:
             raise UserError(f"{self._settings_file} is damaged ({error}): {remedy}") from None
         if keys:
@@ -341,128 +280,3 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (r".*isinstance\(treespec, LeafSpec\)", r"Found \d+ module\(s\) in eval mode"):
         warnings.filterwarnings("ignore", message)
-
-
-def result_settings(config: DictConfig) -> dict[str, Any]:
-    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and the cache's content."""
-    flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
-    kept = {key: value for key, value in flat.items() if not _cannot_change_results(key)}
-    manifest = Path(config.data.cache) / "manifest.csv"
-    if manifest.is_file():
-        status = manifest.stat()
-        kept[CACHE_CONTENT] = _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
-    return kept
-
-
-@cache
-def _usable_clips(cache_folder: Path, _mtime_ns: int, _size: int) -> str:
-    """A short hash of every clip that a detector may see, and of the settings its pixels were made with."""
-    usable = [row for row in FaceCache(cache_folder).rows() if row.status == "ok" and row.split]
-    seen = [(row.video, row.label, row.group, row.split, row.profile) for row in usable]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
-
-
-def introduction(config: DictConfig, run: Run) -> str:
-    """What is about to run: how it differs from a plain baseline run, or all of it with print_config=true."""
-    from hydra import compose
-    from hydra.core.hydra_config import HydraConfig
-
-    title = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
-    if config.print_config:
-        return f"{title}\n{OmegaConf.to_yaml(config, resolve=True)}"
-    hydra = HydraConfig.get()
-    where: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)  # it may lie in another folder
-    plain = compose(hydra.job.config_name, [*where, f"seed={config.seed}"])
-    changes = differences(
-        OmegaConf.to_container(plain, resolve=True), OmegaConf.to_container(config, resolve=True)
-    )
-    return "\n".join([title, *(f"  {change}" for change in changes or ["as the baseline"])])
-
-
-def differences(plain: Any, here: Any, path: str = "") -> list[str]:
-    """How one configuration differs from another, a line a value; lists tell what they gained and lost.
-
-    Args:
-        plain: The configuration to compare with, as plain dicts and lists.
-        here: The other one.
-        path: Key of both within the whole.
-    """
-    if path in _NOT_SHOWN or plain == here:
-        return []
-    if isinstance(plain, dict) and isinstance(here, dict):
-        prefix = f"{path}." if path else ""
-        keys = dict.fromkeys((*plain, *here))
-        return [line for key in keys for line in differences(plain.get(key), here.get(key), f"{prefix}{key}")]
-    if isinstance(plain, list) and isinstance(here, list) and any(isinstance(item, dict) for item in here):
-        lost = [f"{path}: - {_compact(item)}" for item in plain if item not in here]
-        return lost + [f"{path}: + {_compact(item)}" for item in here if item not in plain]
-    return [f"{path}: {_compact(plain)} → {_compact(here)}"]
-
-
-def _compact(node: Any) -> str:
-    """`{"_target_": "a.b.Jpeg", "quality": [10, 50]}` as `Jpeg(quality=[10, 50])`."""
-    if not isinstance(node, dict):
-        return str(node)
-    inner = ", ".join(f"{key}={_compact(value)}" for key, value in node.items() if key != "_target_")
-    return f"{str(node.get('_target_', '')).rpartition('.')[2]}({inner})"
-
-
-def _cannot_change_results(key: str) -> bool:
-    return any(key == prefix or key.startswith(prefix + ".") for prefix in CANNOT_CHANGE_RESULTS)
-
-
-def _flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    if not isinstance(node, dict | list):
-        yield path, node
-    for key, child in children:
-        yield from _flatten(child, f"{path}.{key}" if path else str(key))
-
-
-def _with_prefix(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:
-    return {key.removeprefix(prefix): float(value) for key, value in scores.items() if key.startswith(prefix)}
-
-
-def hardware(device: "torch.device") -> dict[str, Any]:
-    """What the run was computed on."""
-    import torch
-
-    on_gpu = device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device)
-        if on_gpu
-        else (platform.processor() or platform.machine()),
-        "cores": os.cpu_count(),
-        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else 0,
-    }
-
-
-def command(main: Callable[[], object]) -> None:
-    """Run an entry script: what the user can mend becomes one sentence on stderr and exit code 2.
-
-    Args:
-        main: The function decorated with `hydra.main`.
-    """
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
-    try:
-        with one_sentence():
-            main()
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        raise SystemExit(128 + signal.SIGINT) from None
-
-
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn what the user can mend into one sentence on stderr and exit code 2."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        yield
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        if isinstance(error.__cause__, UserError):  # Hydra's words about our own sentence add nothing
-            error = error.__cause__
-        cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in str(error) else ""
-        print(f"error: {' '.join(f'{error}{cause}'.split())}", file=sys.stderr)
-        raise SystemExit(2) from None

@@ -1,0 +1,40 @@
+"""The door of every command: what the user can mend becomes one sentence and exit code 2."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dfdc_lightning.errors import UserError
+
+
+def command(main: Callable[[], object]) -> None:
+    """Run an entry script: what the user can mend becomes one sentence on stderr and exit code 2.
+
+    Args:
+        main: The function decorated with `hydra.main`.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
+    try:
+        with one_sentence():
+            main()
+    except KeyboardInterrupt:
+        print("stopped: the same command goes on from here", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """Turn what the user can mend into one sentence on stderr and exit code 2."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if isinstance(error.__cause__, UserError):  # Hydra's words about our own sentence add nothing
+            error = error.__cause__
+        cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in str(error) else ""
+        print(f"error: {' '.join(f'{error}{cause}'.split())}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -1,0 +1,83 @@
+"""What result.json says of a finished run: scores, data, versions, hardware, configuration."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    import torch
+    from lightning import Trainer
+
+    from dfdc_lightning.clips import FaceDataModule
+    from dfdc_lightning.models.detector import Detector
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "opencv-python-headless",
+    "numpy",
+    "hydra-core",
+)
+
+
+def outcome(
+    config: DictConfig,
+    epochs: Sequence[Mapping[str, str]],
+    trainer: "Trainer",
+    data: "FaceDataModule",
+    scores: Mapping[str, float],
+) -> dict[str, Any]:
+    """The content of result.json.
+
+    Args:
+        config: The run's configuration.
+        epochs: The rows of metrics.csv.
+        trainer: What trained and tested the detector.
+        data: What the detector saw; gives the provenance.
+        scores: `val/…` and `test/…` metrics of the best checkpoint.
+    """
+    detector = cast("Detector", trainer.lightning_module)
+    # the first of equals, as the checkpoint is
+    best = max(epochs, key=lambda row: float(row["val/auroc"]))
+    return {
+        "study": config.study,
+        "experiment": config.name,
+        "seed": config.seed,
+        "test": _with_prefix("test/", scores),
+        "val": _with_prefix("val/", scores),
+        "threshold": detector.threshold,
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(epochs),
+        "seconds": sum(float(row["seconds"]) for row in epochs),
+        "parameters": sum(p.numel() for p in detector.parameters()),
+        "trainable_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
+        "data": data.provenance(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "hardware": hardware(trainer.strategy.root_device),
+        "config": OmegaConf.to_container(config),
+    }
+
+
+def _with_prefix(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:
+    return {key.removeprefix(prefix): float(value) for key, value in scores.items() if key.startswith(prefix)}
+
+
+def hardware(device: "torch.device") -> dict[str, Any]:
+    """What the run was computed on."""
+    import torch
+
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device)
+        if on_gpu
+        else (platform.processor() or platform.machine()),
+        "cores": os.cpu_count(),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else 0,
+    }

@@ -1,0 +1,109 @@
+"""What of a configuration can change a run's results, and how one configuration differs from another."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dfdc_lightning.faces.cache import FaceCache
+
+# Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
+CANNOT_CHANGE_RESULTS = (
+    "overwrite",
+    "plan",
+    "print_config",
+    "study",
+    "name",
+    "logger",
+    "callbacks.progress",
+    "data.cache",  # the cache's content counts, not its place
+    "data.workers",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
+    "trainer.default_root_dir",
+    "trainer.profiler",
+)
+_NOT_SHOWN = ("study", "name", "seed", "logger", "plan", "print_config")  # in the title, or beside the point
+CACHE_CONTENT = "data.cache content"
+
+
+def result_settings(config: DictConfig) -> dict[str, Any]:
+    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and the cache's content."""
+    flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
+    kept = {key: value for key, value in flat.items() if not _cannot_change_results(key)}
+    manifest = Path(config.data.cache) / "manifest.csv"
+    if manifest.is_file():
+        status = manifest.stat()
+        kept[CACHE_CONTENT] = _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
+    return kept
+
+
+@cache
+def _usable_clips(cache_folder: Path, _mtime_ns: int, _size: int) -> str:
+    """A short hash of every clip that a detector may see, and of the settings its pixels were made with."""
+    usable = [row for row in FaceCache(cache_folder).rows() if row.status == "ok" and row.split]
+    seen = [(row.video, row.label, row.group, row.split, row.profile) for row in usable]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
+
+
+def introduction(config: DictConfig, title: str) -> str:
+    """A title and how the run differs from a plain baseline run, or all of it with print_config=true."""
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+
+    if config.print_config:
+        return f"{title}\n{OmegaConf.to_yaml(config, resolve=True)}"
+    hydra = HydraConfig.get()
+    where: Any = OmegaConf.to_container(hydra.overrides.hydra, resolve=False)  # it may lie in another folder
+    plain = compose(hydra.job.config_name, [*where, f"seed={config.seed}"])
+    changes = differences(
+        OmegaConf.to_container(plain, resolve=True), OmegaConf.to_container(config, resolve=True)
+    )
+    return "\n".join([title, *(f"  {change}" for change in changes or ["as the baseline"])])
+
+
+def differences(plain: Any, here: Any, path: str = "") -> list[str]:
+    """How one configuration differs from another, a line a value; lists tell what they gained and lost.
+
+    Args:
+        plain: The configuration to compare with, as plain dicts and lists.
+        here: The other one.
+        path: Key of both within the whole.
+    """
+    if path in _NOT_SHOWN or plain == here:
+        return []
+    if isinstance(plain, dict) and isinstance(here, dict):
+        prefix = f"{path}." if path else ""
+        keys = dict.fromkeys((*plain, *here))
+        return [line for key in keys for line in differences(plain.get(key), here.get(key), f"{prefix}{key}")]
+    if isinstance(plain, list) and isinstance(here, list) and any(isinstance(item, dict) for item in here):
+        lost = [f"{path}: - {_compact(item)}" for item in plain if item not in here]
+        return lost + [f"{path}: + {_compact(item)}" for item in here if item not in plain]
+    return [f"{path}: {_compact(plain)} → {_compact(here)}"]
+
+
+def _compact(node: Any) -> str:
+    """`{"_target_": "a.b.Jpeg", "quality": [10, 50]}` as `Jpeg(quality=[10, 50])`."""
+    if not isinstance(node, dict):
+        return str(node)
+    inner = ", ".join(f"{key}={_compact(value)}" for key, value in node.items() if key != "_target_")
+    return f"{str(node.get('_target_', '')).rpartition('.')[2]}({inner})"
+
+
+def _cannot_change_results(key: str) -> bool:
+    return any(key == prefix or key.startswith(prefix + ".") for prefix in CANNOT_CHANGE_RESULTS)
+
+
+def _flatten(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    if not isinstance(node, dict | list):
+        yield path, node
+    for key, child in children:
+        yield from _flatten(child, f"{path}.{key}" if path else str(key))
