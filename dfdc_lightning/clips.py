@@ -46,6 +46,7 @@ class FaceClips(Dataset[Clip]):
         self, cache: FaceCache, rows: Sequence[Row], augment: Augment | None = None, seed: int = 0
     ) -> None:
         self.cache, self.rows, self.augment, self.seed = cache, rows, augment, seed
+        self._room: UInt8[np.ndarray, "t 3 h w"] | None = None  # what the clip before was read into
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,25 +62,40 @@ class FaceClips(Dataset[Clip]):
             UserError: When a clip file is missing, damaged or of another shape than the rest of its batch.
         """
         rows = [self.rows[index] for _, index in items]
-        faces = [self._faces(row.video, epoch) for (epoch, _), row in zip(items, rows, strict=True)]
-        for row, clip in zip(rows, faces, strict=True):
-            if clip.shape != faces[0].shape:
-                raise UserError(
-                    f"{self.cache.clip_path(row.video)} holds faces of shape {clip.shape}, others "
-                    f"{faces[0].shape}: delete it and run prepare_faces.py again"
-                )
-        # Stacked in the memory layout they have (channels last when augmented): a copy, no transposition.
-        last = faces[0].strides[1] == 1
-        stacked = np.stack([clip.transpose(0, 2, 3, 1) for clip in faces] if last else faces)
-        batch = torch.from_numpy(stacked)
+        faces = self._plain(rows) if self.augment is None else self._augmented(items, self.augment)
         labels = torch.tensor([float(row.label == FAKE) for row in rows])
-        return Clip(batch.permute(0, 1, 4, 2, 3) if last else batch, labels, [row.video for row in rows])
+        return Clip(faces, labels, [row.video for row in rows])
 
-    def _faces(self, video: str, epoch: int) -> UInt8[np.ndarray, "t 3 h w"]:
-        faces = self.cache.read_faces(video)
-        if self.augment is None:
-            return faces
-        return self.augment(faces, np.random.default_rng([self.seed, epoch, zlib.crc32(video.encode())]))
+    def _plain(self, rows: Sequence[Row]) -> UInt8[Tensor, "b t 3 h w"]:
+        first = self.cache.read_faces(rows[0].video)
+        batch = np.empty((len(rows), *first.shape), np.uint8)
+        batch[0] = first
+        for row, place in zip(rows[1:], batch[1:], strict=True):
+            self._check(row, self.cache.read_faces(row.video, place), first.shape)
+        return torch.from_numpy(batch)
+
+    def _augmented(self, items: Sequence[Item], augment: Augment) -> UInt8[Tensor, "b t 3 h w"]:
+        shape, clips = None, []
+        for epoch, index in items:
+            row = self.rows[index]
+            self._room = faces = self.cache.read_faces(row.video, self._room)  # a recipe copies what it keeps
+            shape = shape or faces.shape
+            self._check(row, faces, shape)
+            draws = np.random.default_rng([self.seed, epoch, zlib.crc32(row.video.encode())])
+            clips.append(augment(faces, draws))
+        # Stacked in the memory layout they have (ours: channels last): a copy, no transposition.
+        last = clips[0].strides[1] == 1
+        stacked = torch.from_numpy(
+            np.stack([clip.transpose(0, 2, 3, 1) for clip in clips] if last else clips)
+        )
+        return stacked.permute(0, 1, 4, 2, 3) if last else stacked
+
+    def _check(self, row: Row, faces: UInt8[np.ndarray, "t 3 h w"], shape: tuple[int, ...]) -> None:
+        if faces.shape != shape:
+            raise UserError(
+                f"{self.cache.clip_path(row.video)} holds faces of shape {faces.shape}, others {shape}: "
+                "delete it and run prepare_faces.py again"
+            )
 
 
 class EpochOrder(Sampler[Item]):

@@ -48,6 +48,14 @@ def test_faces_written_by_numpy_are_read_too(cache: FaceCache, clip: FaceClip) -
     assert (cache.read_faces("numpy") == clip.faces).all()
 
 
+def test_faces_are_read_into_memory_that_fits_and_into_no_other(cache: FaceCache, clip: FaceClip) -> None:
+    fits, other = np.zeros_like(clip.faces), np.zeros((1, 3, 8, 8), np.uint8)
+    assert cache.read_faces("v", fits) is fits
+    assert (fits == clip.faces).all()
+    assert (cache.read_faces("v", other) == clip.faces).all()
+    assert not other.any()
+
+
 def test_any_flipped_bit_of_the_faces_is_noticed(cache: FaceCache) -> None:
     path = cache.clip_path("v")
     whole = path.read_bytes()
