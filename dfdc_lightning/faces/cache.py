@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from isal import isal_zlib
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from dfdc_lightning import atomic
@@ -150,7 +151,7 @@ class FaceCache:
     def read_faces(
         self, video: str, room: UInt8[np.ndarray, "t2 3 h2 w2"] | None = None
     ) -> UInt8[np.ndarray, "t 3 h w"]:
-        """Read only the faces of one clip, in two thirds of `read_clip`'s time; the checksum is compared too.
+        """Read only the faces of one clip, several times as fast as `read_clip`; their checksum is compared.
 
         Args:
             video: Name of the video.
@@ -202,7 +203,7 @@ def _first_member(
         n_read = os.preadv(handle, [array.data], start + before) if array.size else 0
         if n_read != array.nbytes:
             raise ValueError("it ends too early")
-        if zlib.crc32(array.data, zlib.crc32(head[start : start + before])) != crc:
+        if isal_zlib.crc32(array.data, isal_zlib.crc32(head[start : start + before])) != crc:
             raise ValueError("bad CRC-32 of its faces")
         return array
     finally:
