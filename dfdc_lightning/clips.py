@@ -1,5 +1,6 @@
 """The face cache as batches of clips: which clips, in which order, with which randomness."""
 
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
@@ -19,8 +20,10 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.conditions import conditions
 from dfdc_lightning.faces.preparation import read_profile
-from dfdc_lightning.hardware import cores
+from dfdc_lightning.hardware import cores, shared_memory
 
+_AHEAD = 2  # batches a worker has ready
+_IN_HAND = 2  # batches on their way into the training
 Item = tuple[int, int]  # (epoch, index): workers live through all epochs and must know which one it is
 
 
@@ -268,13 +271,14 @@ class FaceDataModule(L.LightningDataModule):
     ) -> DataLoader[Clip]:
         clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
         batches = Batches(EpochOrder(len(clips), order, epoch), self.batch_size)
-        workers = min(self._workers(), len(batches))
+        workers = self._workers(clips, len(batches))
         if workers:  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
             cv2.setNumThreads(1)
         return DataLoader(
             clips,
             batch_sampler=batches,
             num_workers=workers,
+            prefetch_factor=_AHEAD if workers else None,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             # Forked once and kept: spawned workers would import torch again, for seconds each.
@@ -283,9 +287,25 @@ class FaceDataModule(L.LightningDataModule):
             worker_init_fn=_one_thread,
         )
 
-    def _workers(self) -> int:
-        if isinstance(self.workers, int):
-            return self.workers
+    def _workers(self, clips: FaceClips, n_batches: int) -> int:
+        """As many as are wanted, are useful, and have room for their batches where processes share memory."""
+        wanted = self.workers if isinstance(self.workers, int) else self._cores_beside_a_gpu()
+        wanted = min(wanted, n_batches)
+        if not wanted:
+            return 0
+        batch, room = self.batch_size * clips[0, 0].faces.nbytes, shared_memory()
+        fit = min(wanted, max(room // batch - _IN_HAND, 0) // _AHEAD)
+        if fit < wanted:
+            print(
+                f"warning: {room / 2**20:,.0f} MiB of shared memory have no room for {wanted} workers with "
+                f"batches of {batch / 2**20:,.0f} MiB, so {fit or 'none'} load clips: give a container more "
+                "of it (docker: --shm-size=8g)",
+                file=sys.stderr,
+            )
+        return fit
+
+    @staticmethod
+    def _cores_beside_a_gpu() -> int:
         return cores() if torch.cuda.is_available() else 0
 
 

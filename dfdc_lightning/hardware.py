@@ -1,13 +1,22 @@
-"""What this machine can do: the precision its processor is fast and safe in, and the cores it may use."""
+"""What this machine can do: the precision it is fast and safe in, the cores and the memory it may use."""
 
 import os
+import shutil
+import sys
+from pathlib import Path
 
 import torch
 
+_SHARED = Path("/dev/shm")  # where Linux keeps the memory that processes share
 
-def precision() -> str:
-    """Lightning's name of the precision to train in: bf16 where the card has it, else fp16; fp32 on CPUs."""
-    if not torch.cuda.is_available():
+
+def precision(accelerator: str = "auto") -> str:
+    """Lightning's name of the precision to train in: bf16 where the card has it, else fp16; fp32 on CPUs.
+
+    Args:
+        accelerator: Lightning's name of what trains; "cpu" leaves a card that is there alone.
+    """
+    if accelerator == "cpu" or not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
@@ -15,3 +24,8 @@ def precision() -> str:
 def cores() -> int:
     """Processor cores this process may run on; a job scheduler may give fewer than there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def shared_memory() -> int:
+    """Free bytes of the memory through which processes hand each other arrays; 64 MiB in containers."""
+    return shutil.disk_usage(_SHARED).free if _SHARED.is_dir() else sys.maxsize

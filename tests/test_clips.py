@@ -162,3 +162,21 @@ def test_provenance_tells_the_data_apart(tmp_path: Path, tiny_cache: Path) -> No
 def test_workers_must_be_a_number_or_auto(tiny_cache: Path, workers: str | int) -> None:
     with pytest.raises(UserError, match=f"data.workers={workers}"):
         FaceDataModule(tiny_cache, workers=workers)
+
+
+@pytest.mark.parametrize(("mib", "workers"), [(1000, 3), (2, 2), (1, 0), (0, 0)])
+def test_workers_fit_into_the_memory_that_processes_share(
+    tiny_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mib: int,
+    workers: int,
+) -> None:
+    monkeypatch.setattr("dfdc_lightning.clips.shared_memory", lambda: mib * 2**20)
+    data = FaceDataModule(tiny_cache, batch_size=6, workers=3)  # a batch takes 0.28 MiB
+    assert data.train_dataloader().num_workers == workers
+    said = capsys.readouterr().err
+    if workers == 3:
+        assert not said
+    else:
+        assert f"{mib} MiB of shared memory have no room for 3 workers" in said and "--shm-size" in said

@@ -23,6 +23,7 @@ CANNOT_CHANGE_RESULTS = (
     "data.cache",  # the cache's content counts, not its place
     "data.workers",
     "trainer.accelerator",
+    "trainer.precision.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.enable_progress_bar",
