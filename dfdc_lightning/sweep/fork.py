@@ -19,12 +19,16 @@ from typing import NoReturn
 
 from dfdc_lightning.sweep.process import END_OF_RUN, PARENT, tie_to_parent
 
+DRIVERS = ("/dev/nvidia-uvm", "/dev/kfd", "/dev/dxg")  # a GPU's: CUDA on Linux, ROCm, CUDA under WSL
+
 
 def serve(answers: int, script: str, warm: Sequence[str]) -> None:
     """Fork a run for each command line on stdin; tell its process id and its exit status."""
     tie_to_parent()
     for name in warm:
         importlib.import_module(name)
+    if warm and holds_a_driver():  # start over and import nothing: each run will do it by itself
+        os.execv(sys.executable, [sys.executable, "-m", "dfdc_lightning.sweep.fork", str(answers), script])
     # Python 3.12 warns of threads here; they are OpenBLAS's, which prepares them for a fork by itself.
     warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
     for line in sys.stdin:
@@ -36,6 +40,15 @@ def serve(answers: int, script: str, warm: Sequence[str]) -> None:
         _, status = os.waitpid(run, 0)
         os.write(2, END_OF_RUN)
         os.write(answers, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def holds_a_driver() -> bool:
+    """Whether an import has opened a GPU's driver, after which no fork of this process could use the GPU."""
+    opened = Path("/proc/self/fd")
+    if not opened.is_dir():
+        return False
+    targets = (os.path.realpath(descriptor) for descriptor in opened.iterdir())
+    return any(target in DRIVERS for target in targets)
 
 
 def become(script: str, arguments: Sequence[str], nursery: int) -> NoReturn:

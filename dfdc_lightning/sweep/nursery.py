@@ -22,7 +22,6 @@ from dfdc_lightning.sweep.process import END_OF_RUN, PARENT, Ending
 
 _STOP_SECONDS = 3.0  # between asking a run to stop and killing it; the user was promised five in all
 _TAIL_LINES = 60
-_GPUS = ("/dev/nvidiactl", "/dev/kfd")
 
 
 class Nursery:
@@ -30,13 +29,11 @@ class Nursery:
 
     Args:
         script: The script.
-        warm: Modules that every run imports; they are imported once, except beside a GPU, whose driver a
-            process must not have touched before it forks.
+        warm: Modules that every run imports; they are imported once.
     """
 
     def __init__(self, script: Path, warm: Sequence[str]) -> None:
-        self.script = script
-        self.warm = () if any(Path(path).exists() for path in _GPUS) else tuple(warm)
+        self.script, self.warm = script, tuple(warm)
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, arguments: Sequence[str]) -> Ending:
