@@ -1,5 +1,6 @@
 """What several test files share: the folder of real data, and a tiny cache of drawn faces to learn."""
 
+import signal
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,9 @@ from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
 from dfdc_lightning.models.detector import Detector
 
 SHARED = Path(__file__).parents[1].parent / "shared"
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every command that we stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
