@@ -70,8 +70,9 @@ def train(experiment: str, cache: Path, folder: Path, *overrides: str) -> dict[s
     return {
         "seconds": seconds,
         "seconds_an_epoch": median(float(row["seconds"]) for row in steady),
-        "frames_a_second": FRAMES * median(float(row["clips_per_second"]) for row in steady),
+        "clips_a_second": median(float(row["clips_per_second"]) for row in steady),
         "peak_bytes": result["hardware"].get("peak_gpu_memory_bytes") or memory,
+        "val_auroc": result["val"]["auroc"],
         "test_auroc": result["test"]["auroc"],
         "hardware": result["hardware"],
     }
@@ -103,9 +104,8 @@ def main() -> None:
         f"\n{'experiment':12} {'s/epoch':>9} {'frames/s':>9} {'peak GiB':>9} {'run s':>8} {'test AUROC':>11}"
     )
     for name, run in runs.items():
-        figures = (
-            f"{run['seconds_an_epoch']:9.1f} {run['frames_a_second']:9.0f} {run['peak_bytes'] / 2**30:9.1f}"
-        )
+        frames, peak = FRAMES * run["clips_a_second"], run["peak_bytes"] / 2**30
+        figures = f"{run['seconds_an_epoch']:9.1f} {frames:9.0f} {peak:9.1f}"
         print(f"{name:12} {figures} {run['seconds']:8.0f} {run['test_auroc']:11.3f}")
     whole = SEEDS * sum(run["seconds"] for run in runs.values())
     print(f"{SEEDS * len(runs)} runs one after the other: {whole / 60:.1f} minutes")
