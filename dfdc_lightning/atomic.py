@@ -21,7 +21,8 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: When the folder cannot be written or the disk is full; `path` is then as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    # Of a long name only the beginning, or the longest names that files may have could not be written.
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -32,6 +32,12 @@ def test_a_clip_comes_back_as_it_was_written(cache: FaceCache, clip: FaceClip) -
     assert (cache.read_faces("v") == clip.faces).all()
 
 
+def test_a_clip_may_be_called_as_long_as_a_file_may(cache: FaceCache, clip: FaceClip) -> None:
+    for name in ("x" * 251, "漢" * 83):
+        cache.write_clip(name, clip)
+        assert (cache.read_faces(name) == clip.faces).all()
+
+
 def test_the_same_clip_is_the_same_file(cache: FaceCache, clip: FaceClip) -> None:
     cache.write_clip("again", clip)
     assert cache.clip_path("again").read_bytes() == cache.clip_path("v").read_bytes()

@@ -1,8 +1,11 @@
 """Folders of videos: what is listed, what is there, and what is said when the two disagree."""
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +108,87 @@ def test_labels_csv_needs_no_original_and_reports_what_is_not_there(tmp_path: Pa
     }
 
 
+def test_spaces_after_commas_mean_nothing(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("video, label, original\na.mp4, REAL, \nb.mp4, FAKE, a.mp4 \n")
+    videos = videos_of(tmp_path)
+    assert [(video.label, video.original) for video in videos.values()] == [("REAL", ""), ("FAKE", "a")]
+
+
+def test_an_original_named_without_its_folder_is_refused_for_it_would_leak(tmp_path: Path) -> None:
+    text = "video,label,original\nreal/a.mp4,REAL,\nfake/a.mp4,FAKE,"
+    (tmp_path / "labels.csv").write_text(text + "a.mp4\n")
+    with pytest.raises(SourceError, match=r"line 3: the original 'a\.mp4' .* 'real/a\.mp4'"):
+        videos_of(tmp_path)
+    (tmp_path / "labels.csv").write_text(text + "elsewhere.mp4\n")
+    assert videos_of(tmp_path)["fake__a"].original == "elsewhere"
+
+
+def test_parts_that_are_links_to_other_disks_are_listed_and_a_circle_ends(tmp_path: Path) -> None:
+    part(tmp_path / "disk" / "dfdc_train_part_1", {"a.mp4": REAL}, "a.mp4")
+    part(tmp_path / "parts" / "dfdc_train_part_0", {"b.mp4": REAL, "in/c.mp4": REAL}, "b.mp4")
+    part(tmp_path / "elsewhere", {}, "c.mp4")
+    (tmp_path / "parts" / "dfdc_train_part_1").symlink_to(tmp_path / "disk" / "dfdc_train_part_1")
+    (tmp_path / "parts" / "dfdc_train_part_0" / "in").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "parts" / "round").symlink_to(tmp_path)
+    videos = videos_of(tmp_path / "parts")
+    assert {name: video.status for name, video in videos.items()} == {"a": "ok", "b": "ok", "in__c": "ok"}
+    assert videos["a"].part == "1"
+
+
+def test_a_name_that_is_not_utf_8_is_told_in_letters_that_are(tmp_path: Path) -> None:
+    path = part(tmp_path, {"a.mp4": REAL}, "a.mp4")
+    Path(os.fsdecode(os.fsencode(path) + b"/caf\xe9.mp4")).write_bytes(b"video")
+    unlisted = videos_of(path)["caf\\xe9"]
+    assert unlisted.status == "unlisted"
+    f"{unlisted.name} {unlisted.detail}".encode()
+
+
+def test_an_id_too_long_for_a_clip_is_unreadable_and_the_longest_that_fits_is_not(tmp_path: Path) -> None:
+    fits, too_long = "漢" * 83, f"folder/{'漢' * 83}"
+    path = part(tmp_path, {f"{fits}.mp4": REAL, f"{too_long}.mp4": REAL}, f"{fits}.mp4")
+    (path / "folder").mkdir()
+    shutil.copy(path / f"{fits}.mp4", path / f"{too_long}.mp4")
+    videos = videos_of(path)
+    assert videos[fits].status == "ok"
+    assert videos[video_id(too_long)].status == "unreadable"
+    assert "rename it" in videos[video_id(too_long)].detail
+
+
+def listed_by_a_plain_user(path: Path) -> "subprocess.CompletedProcess[str]":
+    """List a folder in a process that may not read everything, as root may."""
+    plain_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if plain_user and shutil.which("setpriv") is None:
+        pytest.skip("run by root without setpriv: no folder can be made unreadable")
+    code = (
+        "import sys; from dfdc_lightning.video.index import FolderSource\n"
+        "try: print([video.name for stage in FolderSource(sys.argv[1]).stages() for video in stage.videos])\n"
+        "except ValueError as error: print(type(error).__name__, error)"
+    )
+    command = [*plain_user, sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
+    part(tmp_path / "parts" / "dfdc_train_part_0", {"a.mp4": REAL}, "a.mp4")
+    other = part(tmp_path / "parts" / "dfdc_train_part_1", {"b.mp4": REAL}, "b.mp4")
+    (tmp_path / "labels.csv").write_text("video,label\na.mp4,REAL\n")
+    try:
+        other.chmod(0)
+        done = listed_by_a_plain_user(tmp_path / "parts")
+        assert done.stdout == "['a']\n"
+        assert done.stderr.startswith(f"warning: {other} cannot be read (Permission denied)")
+        for path in (tmp_path / "labels.csv", tmp_path / "parts"):
+            path.chmod(0)
+            done = listed_by_a_plain_user(tmp_path if path.suffix else path)
+            assert done.stdout.startswith(f"SourceError {path}")
+            assert "cannot be read (Permission denied)" in done.stdout
+            path.chmod(0o700)
+            path.unlink() if path.suffix else None
+    finally:
+        (tmp_path / "parts").chmod(0o700)
+        other.chmod(0o700)
+
+
 METADATA = {
     "not JSON": ("{", "is not JSON"),
     "a list": ([], "holds a list"),
@@ -114,6 +198,7 @@ METADATA = {
     "a number as label": ({"a.mp4": {"label": 1}}, "the label 1,"),
     "a list as label": ({"a.mp4": {"label": ["REAL"]}}, "REAL, FAKE"),
     "a number as original": ({"a.mp4": {"label": "FAKE", "original": 3}}, "original of 'a.mp4' is 3"),
+    "no name as original": ({"a.mp4": {"label": "FAKE", "original": "."}}, "original of 'a.mp4' is '.'"),
     "a name outside": ({"../a.mp4": REAL}, "'../a.mp4'"),
     "an absolute name": ({"/etc/passwd": REAL}, "'/etc/passwd'"),
     "a drive": ({"C:\\a.mp4": REAL}, "inside its folder"),

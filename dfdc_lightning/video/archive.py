@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Stage, Video, compared, unique
-from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata
+from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata, readable
 
 DAMAGE = (
     zipfile.BadZipFile,
@@ -38,7 +38,8 @@ class ZipSource:
     def stages(self) -> Iterator[Stage]:
         """All videos at once; see `Source.stages`."""
         root = Path(self.path)
-        archives = sorted(root.glob("*.zip")) if root.is_dir() else [root]
+        with readable(root):
+            archives = sorted(root.glob("*.zip")) if root.is_dir() else [root]
         if not archives:
             raise SourceError(
                 f"{root} holds no .zip file: give an archive or a folder of dfdc_train_part_*.zip"

@@ -15,13 +15,24 @@ tapes, has one a load, and may take leaving `held` without an error as leave to 
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from dfdc_lightning.video.listing import Entry, SourceError, part_number, read_labels, read_metadata, video_id
+from dfdc_lightning.video.listing import (
+    Entry,
+    SourceError,
+    part_number,
+    read_labels,
+    read_metadata,
+    readable,
+    video_id,
+)
+
+_LONGEST_ID = 251  # bytes; with .npz behind it a file's name has the 255 that file systems allow
 
 
 class Video(NamedTuple):
@@ -85,13 +96,8 @@ class FolderSource:
     def stages(self) -> Iterator[Stage]:
         """All videos at once; see `Source.stages`."""
         root = Path(self.path)
-        if not root.is_dir():
-            raise SourceError(f"source.path={root} is not a folder: give the folder that holds the videos")
-        if (root / "labels.csv").is_file():
-            listing = root / "labels.csv"
-            found = compared(read_labels(listing), _files(root), _inside(root), str(listing), "")
-        else:
-            found = [video for part in _parts(root) for video in _part(part)]
+        with readable(root):
+            found = _found(root)
         yield Stage(unique(found))
 
     @contextmanager
@@ -119,12 +125,20 @@ def unique(videos: Sequence[Video]) -> list[Video]:
     return [seen[name] for name in sorted(seen)]
 
 
+def _found(root: Path) -> list[Video]:
+    if not root.is_dir():
+        raise SourceError(f"source.path={root} is not a folder: give the folder that holds the videos")
+    listing = root / "labels.csv"
+    if listing.is_file():
+        return compared(read_labels(listing), _files(root), _inside(root), str(listing), "")
+    return [video for part in _parts(root) for video in _part(part)]
+
+
 def _parts(root: Path) -> list[Path]:
     found = []
-    for folder, folders, files in os.walk(root):
-        folders.sort()
+    for folder, folders, files in _walk(root):
         if "metadata.json" in files:
-            found.append(Path(folder))
+            found.append(folder)
             folders.clear()  # a part holds no parts
     if not found:
         what = "is empty" if not any(root.iterdir()) else "holds neither metadata.json nor labels.csv"
@@ -138,8 +152,8 @@ def _part(folder: Path) -> list[Video]:
     listing = folder / "metadata.json"
     try:
         text = listing.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{listing} cannot be read ({error}): fetch or unpack that part again") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{listing} is not UTF-8 ({error}): fetch or unpack that part again") from None
     entries = read_metadata(text, str(listing))
     return compared(entries, _files(folder), _inside(folder), str(listing), part_number(folder.name))
 
@@ -172,19 +186,38 @@ def compared(
         elif there[entry.path]:
             status, detail = "unreadable", f"{entry.path} beside {where} is a folder, not a video"
         name, original = video_id(entry.path), video_id(entry.original)
+        if status == "ok" and len(os.fsencode(name)) > _LONGEST_ID:
+            detail = f"the id of {entry.path} is longer than {_LONGEST_ID} bytes, so no clip can be called so"
+            status, detail = "unreadable", f"{detail}: rename it"
         videos.append(Video(name, entry.label, original, part, *locate(entry.path), status, detail))
     for path in sorted(set(there) - {entry.path for entry in entries}):
         if path.lower().endswith(".mp4"):
-            detail = f"{path} is there, but {where} does not name it: add it with its label"
-            videos.append(Video(video_id(path), "", "", part, *locate(path), "unlisted", detail))
+            shown = os.fsencode(path).decode("utf-8", "backslashreplace")  # not every name on a disk is UTF-8
+            detail = f"{shown} is there, but {where} does not name it: add it with its label"
+            videos.append(Video(video_id(shown), "", "", part, *locate(path), "unlisted", detail))
     return videos
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """`os.walk` through links too, as parts often lie on several disks; a folder left out is told."""
+
+    def refused(error: OSError) -> None:
+        if Path(error.filename) == root:
+            raise error
+        said = f"warning: {error.filename} cannot be read ({error.strerror}), so nothing in it is looked at"
+        print(said, file=sys.stderr)
+
+    for folder, folders, files in os.walk(root, onerror=refused, followlinks=True):
+        here = Path(folder).resolve()
+        folders[:] = sorted(name for name in folders if not here.is_relative_to((here / name).resolve()))
+        yield Path(folder), folders, files
 
 
 def _files(root: Path) -> dict[str, bool]:
     """Relative path (with /) of everything below a folder → whether it is a folder."""
     found: dict[str, bool] = {}
-    for folder, folders, files in os.walk(root):
-        base = Path(folder).relative_to(root)
+    for folder, folders, files in _walk(root):
+        base = folder.relative_to(root)
         found.update({(base / name).as_posix(): True for name in folders})
         found.update({(base / name).as_posix(): False for name in files})
     return found

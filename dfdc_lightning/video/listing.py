@@ -3,7 +3,8 @@
 import csv
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,6 +15,18 @@ LABELS = ("REAL", "FAKE")
 
 class SourceError(UserError):
     """A source that cannot be used, in one sentence with the file or key, the value and the remedy."""
+
+
+@contextmanager
+def readable(what: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or what} cannot be read ({error.strerror or error}): check source.path and "
+            "who may read there"
+        ) from None
 
 
 class Entry(NamedTuple):
@@ -62,11 +75,12 @@ def read_labels(path: Path) -> list[Entry]:
     """The entries of a labels.csv with the columns `video,label[,original]`.
 
     Raises:
-        SourceError: When a column is missing, or for an unknown label or an unsafe name.
+        SourceError: When a column is missing, for an unknown label or an unsafe name, or when an original is
+            named without the folder of the video it must be.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            reader = csv.DictReader(file, skipinitialspace=True)  # "a.mp4, FAKE, b.mp4" is written too
             columns = reader.fieldnames or []
             if not {"video", "label"} <= set(columns):
                 raise SourceError(f"{path} has the columns {list(columns)}, expected video,label[,original]")
@@ -74,10 +88,26 @@ def read_labels(path: Path) -> list[Entry]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one") from None
     entries = [
-        Entry(line["video"] or "", (line["label"] or "").strip(), line.get("original") or "")
+        Entry(line["video"] or "", (line["label"] or "").strip(), (line.get("original") or "").strip())
         for line in lines
     ]
-    return [_checked(entry, f"{path} line {number}") for number, entry in enumerate(entries, start=2)]
+    numbered = [(f"{path} line {number}", entry) for number, entry in enumerate(entries, start=2)]
+    checked = [_checked(entry, where) for where, entry in numbered]
+    _refuse_bare_originals(numbered)
+    return checked
+
+
+def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
+    """An original without the folder its video is listed with would leave a FAKE in a group of its own."""
+    listed = {video_id(entry.path) for _, entry in entries}
+    by_name = {PurePosixPath(entry.path).stem: entry.path for _, entry in entries if entry.label == "REAL"}
+    for where, entry in entries:
+        there = by_name.get(video_id(entry.original))
+        if there and video_id(entry.original) not in listed:
+            raise SourceError(
+                f"{where}: the original {entry.original!r} is not listed, but {there!r} is: name an original "
+                "as in the column video"
+            )
 
 
 def _checked(entry: Entry, where: str) -> Entry:
@@ -88,6 +118,11 @@ def _checked(entry: Entry, where: str) -> Entry:
     if not is_safe(entry.path):
         raise SourceError(
             f"{where}: {entry.path!r} is not the name of a file inside its folder: correct that entry"
+        )
+    if entry.original and not is_safe(entry.original):
+        raise SourceError(
+            f"{where}: the original of {entry.path!r} is {entry.original!r}, expected the name of a video: "
+            "correct that entry"
         )
     return entry
 
