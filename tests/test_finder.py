@@ -1,6 +1,7 @@
 """Faces are found in real and rendered videos; the model comes from where it may come from, or is named."""
 
 import hashlib
+import math
 import pickle
 import threading
 from collections.abc import Iterator
@@ -65,6 +66,28 @@ def test_boxes_are_in_the_pixels_of_the_image(
 def test_pictures_of_any_shape_are_accepted(yunet: YuNet, shape: tuple[int, int]) -> None:
     for finder in (yunet, Haar()):
         assert finder.find(np.full((*shape, 3), 80, np.uint8)).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "value"),
+    [
+        (Haar, "long_side", 0),
+        (Haar, "neighbours", 0),
+        (YuNet, "long_side", 63),
+        (YuNet, "threshold", 2.0),
+    ],
+)
+def test_an_impossible_setting_is_named(kind: type, setting: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"detector.{setting}={value}"):
+        kind(**{setting: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("frames", 0), ("size", 15), ("margin", -0.1), ("smoothing", math.inf)]
+)
+def test_an_impossible_preparation_is_named(setting: str, value: object) -> None:
+    with pytest.raises(UserError, match=f"{setting}={value}"):
+        FacePreparation(Haar(), **{setting: value})  # type: ignore[arg-type]
 
 
 def test_a_finder_travels_to_other_processes(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:

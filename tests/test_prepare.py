@@ -29,6 +29,7 @@ from dfdc_lightning.video.index import FolderSource, Stage, Video
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # where finders.py lies
 SETTINGS = ("detector=haar", "detector._target_=finders.Middle", "size=32", "per_label=10", "workers=2")
+HAAR = "detector._target_=dfdc_lightning.faces.finder.Haar"
 YUNET = "detector._target_=dfdc_lightning.faces.finder.YuNet"
 FACES = FacePreparation(Middle(), size=32)
 
@@ -364,6 +365,13 @@ def test_a_finished_cache_is_left_as_it_is(videos: Path, finished: Path) -> None
     ("override", "word"),
     [
         ("redo=no_fase", "no_fase"),
+        ("redo=null", "redo=None"),
+        ("frames=10.5", "frames=10.5"),
+        ("timeout=null", "timeout=None"),
+        ("workers=0.5", "workers=0.5"),
+        ("per_label=1.5", "per_label=1.5"),
+        ("split.fractions.train=abc", "abc"),
+        (f"{HAAR} +detector.long_side=abc", "long_side=abc"),
         (f"detector=yunet {YUNET} detector.model=nowhere.onnx", "nowhere.onnx"),
         ("split=by_part split.val=0-9", "val"),
         ("workers=many", "workers=many"),
@@ -383,8 +391,9 @@ def test_a_wrong_shard_or_number_is_named(videos: Path, tmp_path: Path) -> None:
     for shard, n in (("3/3", None), ("1", None), ("x", 3), ("-1/3", None)):
         with pytest.raises(UserError, match=f"shard={shard}"):
             Shard.parse(shard, n)
-    with pytest.raises(UserError, match="workers=0"):
-        prepare(FolderSource(videos), FACES, ByGroup(), tmp_path, workers=0)
+    for name, value in (("workers", 0), ("per_label", 0), ("timeout", -1.0)):
+        with pytest.raises(UserError, match=f"{name}={value}"):
+            prepare(FolderSource(videos), FACES, ByGroup(), tmp_path, **{name: value})
 
 
 def test_one_label_alone_is_refused(videos: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Groups stay whole, labels stay balanced, and nothing depends on the order in which videos are listed."""
 
+import math
 import random
 from collections import Counter
 
@@ -138,7 +139,10 @@ def test_shares_add_up_and_leave_no_split_empty(n: int) -> None:
     assert min(divided.values()) >= 1
 
 
-@pytest.mark.parametrize("fractions", [{"train": -1.0, "val": 1.0}, {"train": 0.0}, {"dev": 1.0}])
+@pytest.mark.parametrize(
+    "fractions",
+    [{"train": -1.0, "val": 1.0}, {"train": 0.0}, {"dev": 1.0}, {"val": math.nan}],
+)
 def test_fractions_that_divide_nothing_are_named(fractions: dict[str, float]) -> None:
     with pytest.raises(UserError, match="fractions="):
         shares(10, fractions)
@@ -163,7 +167,12 @@ def test_a_group_across_part_ranges_is_left_out_whole() -> None:
 
 @pytest.mark.parametrize(
     ("splitter", "word"),
-    [(ByPart(train="0-x"), "0-x"), (ByPart(val="30-40"), "30-40"), (ByPart(test="-4"), "-4")],
+    [
+        (ByPart(train="0-x"), "0-x"),
+        (ByPart(val="30-40"), "30-40"),
+        (ByPart(test="-4"), "-4"),
+        (ByPart(train="34-0"), "34-0"),
+    ],
 )
 def test_a_wrong_range_of_parts_is_named(splitter: ByPart, word: str) -> None:
     with pytest.raises(UserError, match=word):

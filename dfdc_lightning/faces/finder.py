@@ -16,7 +16,7 @@ YUNET_ADDRESS = (
     "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/"
     "models/face_detection_yunet/face_detection_yunet_2023mar.onnx"
 )
-_SMALLEST_SIDE = 64  # of what YuNet is given; in 32 pixels it makes up faces of infinite size
+_SMALLEST_SIDE = 64  # pixels a finder is given; in 32 YuNet makes up faces of infinite size
 
 
 @runtime_checkable
@@ -56,6 +56,9 @@ class YuNet:
         long_side: int = 320,
         threshold: float = 0.5,
     ) -> None:
+        _refuse_side(long_side)
+        if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
+            raise UserError(f"detector.threshold={threshold} is impossible: give a number from 0 to 1")
         self.model = None if model is None else Path(model)
         self.sha256, self.long_side, self.threshold = sha256, long_side, threshold
 
@@ -97,6 +100,9 @@ class Haar:
     name = "haar"
 
     def __init__(self, long_side: int = 640, neighbours: int = 5) -> None:
+        _refuse_side(long_side)
+        if type(neighbours) is not int or neighbours < 1:
+            raise UserError(f"detector.neighbours={neighbours} is impossible: give a whole number, 1 or more")
         self.long_side, self.neighbours = long_side, neighbours
 
     @property
@@ -115,6 +121,13 @@ class Haar:
         if len(boxes) == 0:
             return np.zeros((0, 5), np.float32)
         return _best_first(np.asarray(boxes, np.float32), np.asarray(weights, np.float32).reshape(-1), scale)
+
+
+def _refuse_side(pixels: int) -> None:
+    if type(pixels) is not int or pixels < _SMALLEST_SIDE:
+        raise UserError(
+            f"detector.long_side={pixels} is impossible: give a whole number, {_SMALLEST_SIDE} or more"
+        )
 
 
 @cache

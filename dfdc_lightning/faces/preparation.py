@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -39,14 +40,12 @@ class FacePreparation:
         margin: float = 1 / 3,
         smoothing: float = 0.7,
     ) -> None:
-        for name, value, least in (
-            ("frames", frames, 1),
-            ("size", size, 16),
-            ("margin", margin, 0),
-            ("smoothing", smoothing, 0),
-        ):
-            if not isinstance(value, int | float) or value < least:
-                raise UserError(f"{name}={value} is impossible: give a number, {least} or more")
+        for name, count, least in (("frames", frames, 1), ("size", size, 16)):
+            if type(count) is not int or count < least:
+                raise UserError(f"{name}={count} is impossible: give a whole number, {least} or more")
+        for name, value in (("margin", margin), ("smoothing", smoothing)):
+            if type(value) not in (int, float) or not 0 <= value < math.inf:
+                raise UserError(f"{name}={value} is impossible: give a number, 0 or more")
         self.finder, self.frames, self.size = finder, frames, size
         self.margin, self.smoothing = round(margin, 6), smoothing
 

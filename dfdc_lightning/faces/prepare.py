@@ -165,10 +165,12 @@ def _listed(stages: Iterable[Stage]) -> Iterator[Video]:
 def _refuse_settings(
     per_label: int | None, workers: int | None, timeout: float, redo: Collection[str]
 ) -> None:
-    for name, value in (("per_label", per_label), ("workers", workers), ("timeout", timeout)):
-        if value is not None and not (isinstance(value, int | float) and value > 0):
-            raise UserError(f"{name}={value} is nothing to work with: give a number above 0")
-    if unknown := [status for status in redo if status not in REDOABLE]:
+    for name, value in (("per_label", per_label), ("workers", workers)):
+        if value is not None and not (type(value) is int and value > 0):
+            raise UserError(f"{name}={value} is nothing to work with: give a whole number above 0")
+    if type(timeout) not in (int, float) or not timeout > 0:
+        raise UserError(f"timeout={timeout} is no time to wait: give a number of seconds above 0")
+    if unknown := [str(status) for status in redo if status not in REDOABLE]:
         raise UserError(
             f"redo={','.join(unknown)} is no status to look at again: take of {', '.join(REDOABLE)}"
         )

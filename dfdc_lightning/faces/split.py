@@ -1,6 +1,7 @@
 """Videos → groups → splits: whole groups, by hash of group and seed, exact shares."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -125,11 +126,12 @@ class ByPart:
         ranges = {}
         for split in SPLITS:
             first, _, last = str(getattr(self, split)).partition("-")
-            if not first.isdigit() or not (last or first).isdigit():
+            last = last or first
+            if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
                 raise UserError(
                     f"split.{split}={getattr(self, split)} is not a range of parts: write it as 0-34"
                 )
-            ranges[split] = range(int(first), int(last or first) + 1)
+            ranges[split] = range(int(first), int(last) + 1)
         seen: set[int] = set()
         for split, parts in ranges.items():
             if seen & set(parts):
@@ -179,7 +181,8 @@ def shares(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
     Raises:
         UserError: When the fractions are none.
     """
-    if set(fractions) - set(SPLITS) or min(fractions.values()) < 0 or not sum(fractions.values()):
+    sound = all(isinstance(value, int | float) and 0 <= value < math.inf for value in fractions.values())
+    if not sound or set(fractions) - set(SPLITS) or not sum(fractions.values()):
         raise UserError(
             f"split.fractions={dict(fractions)} divides nothing: give shares to {', '.join(SPLITS)}"
         )

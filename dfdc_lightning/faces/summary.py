@@ -29,7 +29,9 @@ def summary(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> 
         )
     empty = [split for split in SPLITS if not table[split][REAL]]
     if empty:
-        lines.append(f"warning: no clips in {', '.join(empty)}: too few groups for three splits")
+        lines.append(
+            f"warning: no clips in {', '.join(empty)}: too few groups or good videos for three splits"
+        )
     lines.append(f"cache   {cache.root} (profile {rows[0].profile if rows else '-'})")
     return "\n".join(lines)
 
