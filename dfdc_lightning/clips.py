@@ -17,7 +17,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from dfdc_lightning.augment import Augment
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.cache import FAKE, SPLITS, FaceCache, Row, counts
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.conditions import conditions
 from dfdc_lightning.faces.preparation import read_profile
 from dfdc_lightning.hardware import cores, shared_memory
@@ -199,6 +199,11 @@ class FaceDataModule(L.LightningDataModule):
         if len(profiles) > 1:
             raise UserError(
                 f"{manifest} mixes clips of the profiles {', '.join(profiles)}: make the cache again with one"
+            )
+        if strange := [row for row in usable if row.label not in (REAL, FAKE)]:
+            raise UserError(
+                f"{manifest} gives {strange[0].video} the label {strange[0].label!r}, not {REAL} or {FAKE}: "
+                "delete it and make the cache again"
             )
         for split, by_label in counts(usable).items():
             for label, n in by_label.items():

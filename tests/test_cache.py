@@ -128,6 +128,7 @@ def test_a_manifest_comes_back_sorted_and_exact(tmp_path: Path) -> None:
     [
         ("video,label\na,REAL\n", "has the columns"),
         (",".join(Row._fields) + "\na,REAL\n", "is damaged"),
+        (",".join(Row._fields) + "\na,REAL,,,,ok,,1,1,1,1,1,1,haar", "the row of a is cut off"),
         (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,\n", "many"),
         ("", "has the columns"),
     ],

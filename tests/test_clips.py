@@ -130,6 +130,14 @@ def test_mixed_profiles_are_refused(tmp_path: Path) -> None:
         FaceDataModule(tmp_path).setup("fit")
 
 
+def test_an_unknown_label_is_refused_and_not_taken_for_real(tmp_path: Path) -> None:
+    cache = draw_cache(tmp_path, {"train": 2, "val": 1, "test": 1}, frames=2, size=16)
+    first, *others = cache.rows()
+    cache.write_rows([first._replace(label="Fake"), *others])
+    with pytest.raises(UserError, match="the label 'Fake'"):
+        FaceDataModule(tmp_path).setup("fit")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_damaged_clip_is_named_from_any_process(tmp_path: Path, workers: int) -> None:
     cache = draw_cache(tmp_path, {"train": 2, "val": 1, "test": 1}, frames=2, size=16)

@@ -303,6 +303,11 @@ def test_a_second_process_is_sent_away(videos: Path, finished: Path) -> None:
     assert content(finished) == before
 
 
+def test_what_the_system_refuses_is_not_taken_for_another_process(tmp_path: Path) -> None:
+    with pytest.raises(BlockingIOError), locked(tmp_path, Shard()):
+        raise BlockingIOError("no more processes")
+
+
 def test_a_full_disk_damages_nothing(videos: Path, finished: Path, tmp_path: Path) -> None:
     limited = [
         "bash",
@@ -343,7 +348,12 @@ def test_a_line_cut_off_in_the_journal_is_as_if_never_begun(
     folder = tmp_path / "cache" / "journal"
     folder.mkdir()
     whole = json.dumps(rows[0]._replace(split="", group=""))
-    (folder / "0-of-1.jsonl").write_text(whole + "\n" + json.dumps(rows[1])[:40])
+    begun = [
+        json.dumps(rows[1])[:40].encode(),
+        b"\0\0\0\0",
+        b"\xff\xfe[",
+    ]  # cut off by a kill, or by a power cut
+    (folder / "0-of-1.jsonl").write_bytes(b"\n".join([whole.encode(), *begun]))
     prepare(FolderSource(videos), FACES, ByGroup(), tmp_path / "cache", per_label=10, workers=2)
     assert content(tmp_path / "cache") == content(finished)
 
@@ -468,6 +478,8 @@ DAMAGE = {
     "does not exist": lambda cache: cache.clip_path(cache.rows()[0].video).unlink(),
     "is damaged": lambda cache: os.truncate(cache.clip_path(cache.rows()[0].video), 999),
     "of profile other": change("val", profile="other"),
+    "has the label 'FAK'": change("train", label="FAK"),
+    "profile.json is damaged": lambda cache: (cache.root / "profile.json").write_text('{"settings": 5}'),
     "profile.json": lambda cache: (cache.root / "profile.json").unlink(),
     "7 REAL, 8 FAKE": change("train", label="dropped", split=""),
     "in train and val": swap_a_group,

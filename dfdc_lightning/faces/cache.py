@@ -171,14 +171,15 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
     """Usable clips by split and label."""
     table = {split: {REAL: 0, FAKE: 0} for split in SPLITS}
     for row in rows:
-        if row.status == "ok" and row.split in table:
+        if row.status == "ok" and row.label in table.get(row.split, ()):
             table[row.split][row.label] += 1
     return table
 
 
 def _row(line: dict[str, str]) -> Row:
-    values = (type(default)(line[name]) for name, default in Row("", "")._asdict().items())
-    return Row._make(values)
+    if None in line.values():
+        raise ValueError(f"the row of {line['video']} is cut off")
+    return Row._make(type(default)(line[name]) for name, default in Row("", "")._asdict().items())
 
 
 def _first_member(

@@ -52,10 +52,10 @@ class Journal:
         """The rows of all shards. A line cut off by a kill or a full disk counts as never begun."""
         rows = []
         for path in sorted(self.folder.glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_bytes().splitlines():
                 try:
                     rows.append(Row(*json.loads(line)))
-                except (json.JSONDecodeError, TypeError):
+                except (ValueError, TypeError):
                     continue
         return rows
 
@@ -88,22 +88,23 @@ def locked(root: Path, shard: Shard) -> Iterator[None]:
     The kernel frees the locks when the process ends, however it ends.
 
     Raises:
-        CacheError: When the folder cannot be written or another process works on it.
+        CacheError: When another process works on it.
+        OSError: When the folder cannot be written.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as held:
-            _lock(held, root / ".lock", fcntl.LOCK_SH if shard.n > 1 else fcntl.LOCK_EX)
-            if shard.n > 1:
-                _lock(held, root / f".lock-{shard.number}-of-{shard.n}", fcntl.LOCK_EX)
-            yield
-    except BlockingIOError:
-        raise CacheError(
-            f"another process works on {root}: wait for it to end, or use another out=FOLDER"
-        ) from None
+    root.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        _lock(held, root / ".lock", fcntl.LOCK_SH if shard.n > 1 else fcntl.LOCK_EX)
+        if shard.n > 1:
+            _lock(held, root / f".lock-{shard.number}-of-{shard.n}", fcntl.LOCK_EX)
+        yield
 
 
 def _lock(held: ExitStack, path: Path, kind: int) -> None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     held.callback(os.close, handle)
-    fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CacheError(
+            f"another process works on {path.parent}: wait for it to end, or use another out=FOLDER"
+        ) from None

@@ -159,9 +159,8 @@ def read_profile(root: Path) -> dict[str, Any]:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        settings: dict[str, Any] = content["settings"]
-        return settings
-    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+        return dict(content["settings"])
+    except (ValueError, KeyError, TypeError) as error:
         raise CacheError(f"{path} is damaged ({error!r}): make the cache again") from None
 
 
