@@ -148,6 +148,14 @@ def test_an_archive_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
         assert str(path) in str(raised.value)
 
 
+def test_no_temporary_folder_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "part.zip", "a.mp4")
+    (video,) = videos_of(path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    with pytest.raises(SourceError, match="temporary folder cannot be written .*TMPDIR"):
+        ZipSource(path).open(video).__enter__()
+
+
 def test_an_archive_that_went_away_stops_the_run(tmp_path: Path) -> None:
     path = archive(tmp_path / "part.zip", "a.mp4")
     (video,) = videos_of(path)

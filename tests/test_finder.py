@@ -166,6 +166,15 @@ def test_offline_both_ways_to_the_model_are_named(tmp_path: Path, monkeypatch: p
     assert str(tmp_path / "yunet.onnx") in str(error.value)
 
 
+def test_a_model_that_cannot_be_kept_names_the_folder(
+    served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DFDC_LIGHTNING_MODELS", str(tmp_path / "file"))
+    with pytest.raises(UserError, match=r"file/yunet\.onnx cannot be written .*DFDC_LIGHTNING_MODELS"):
+        model_file.fetched(served[0], YUNET_SHA256)
+
+
 def test_the_users_cache_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DFDC_LIGHTNING_MODELS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")

@@ -305,6 +305,17 @@ def test_a_disk_without_room_is_noticed_before_the_transfer(
     assert [path.name for path in (tmp_path / "lists").rglob("*.mp4")] == []
 
 
+def test_a_folder_that_cannot_be_written_is_named(kaggle: Kaggle, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SourceError, match="source.folder=.*file cannot be written"):
+        videos_of(KaggleSource(tmp_path / "file", 1))
+    source = KaggleSource(tmp_path / "lists", 1, keep_videos=True)
+    (video,) = videos_of(source).values()
+    (tmp_path / "lists" / "dfdc_train_part_01").touch()
+    with pytest.raises(SourceError, match="source.folder=.*lists cannot be written"), source.open(video):
+        pass
+
+
 def test_a_damaged_video_is_unreadable(kaggle: Kaggle, tmp_path: Path) -> None:
     data = bytearray(kaggle.files["dfdc_train_part_01.zip"])
     data[1_000_000] ^= 1

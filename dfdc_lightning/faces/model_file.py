@@ -33,7 +33,7 @@ def fetched(address: str, sha256: str) -> Path:
     """The file with this sha256 in the user's cache folder; fetched from `address` the first time.
 
     Raises:
-        UserError: When it cannot be fetched or is not the file it should be; names both ways to get it.
+        UserError: When it cannot be fetched, kept or is not the file it should be; names the ways to get it.
     """
     path = model_folder() / address.rsplit("/", 1)[-1]
     if path.is_file() and sha256_of(path) == sha256:
@@ -47,6 +47,12 @@ def fetched(address: str, sha256: str) -> Path:
         raise UserError(f"the detector's model could not be fetched ({reason}): {remedy}") from None
     if hashlib.sha256(content).hexdigest() != sha256:
         raise UserError(f"what came from {address} is not the model with sha256 {sha256}: {remedy}")
-    with atomic.replacing(path) as temporary:
-        temporary.write_bytes(content)
+    try:
+        with atomic.replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): set DFDC_LIGHTNING_MODELS to another folder, or "
+            f"fetch {address} by hand and give it as detector.model=PATH"
+        ) from None
     return path

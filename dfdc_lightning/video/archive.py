@@ -49,8 +49,7 @@ class ZipSource:
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
         """A copy in the temporary folder ($TMPDIR), deleted afterwards; see `Source.open`."""
-        with tempfile.TemporaryDirectory(prefix="dfdc-") as folder:
-            copy = Path(folder) / "video.mp4"
+        with scratch() as copy:
             try:
                 with zipfile.ZipFile(video.path) as members:
                     copy_member(members, video, copy)
@@ -60,6 +59,21 @@ class ZipSource:
                 sentence = f"{video.path} cannot be opened ({error.strerror}): check source.path"
                 raise SourceError(sentence) from None
             yield copy
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """Where one video may lie for a while: a file in the temporary folder ($TMPDIR), deleted afterwards.
+
+    Raises:
+        SourceError: When there is no such folder or it cannot be written.
+    """
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="dfdc-")
+    except OSError as error:
+        raise _unwritable("the temporary folder", error) from None
+    with folder as name:
+        yield Path(name) / "video.mp4"
 
 
 def videos_in(archive: Path | BufferedReader, name: str) -> list[Video]:
@@ -101,8 +115,12 @@ def copy_member(members: zipfile.ZipFile, video: Video, target: Path) -> None:
     except DAMAGE as error:
         raise FrameError("unreadable", f"{video.member} in {video.path} is damaged: {error}") from None
     except OSError as error:
-        remedy = "make room, or set TMPDIR to a folder on another disk"
-        raise SourceError(f"{target.parent} cannot be written ({error.strerror}): {remedy}") from None
+        raise _unwritable(str(target.parent), error) from None
+
+
+def _unwritable(folder: str, error: OSError) -> SourceError:
+    remedy = "make room, or set TMPDIR to a folder on another disk"
+    return SourceError(f"{folder} cannot be written ({error.strerror}): {remedy}")
 
 
 def _check(archive: str, members: zipfile.ZipFile) -> None:
