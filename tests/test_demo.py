@@ -3,8 +3,10 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -273,6 +275,8 @@ def test_swaps_name_every_fake_and_every_frame(tiny: Path, tmp_path: Path) -> No
         ("crf", 52),
         ("fps", 0),
         ("seconds", 0),
+        ("seconds", float("nan")),
+        ("workers", 0),
         ("parts", 0),
         ("seed", -1),
         ("fakes_per_real", 0),
@@ -298,6 +302,30 @@ def test_the_command_renders_and_turns_errors_into_one_sentence(tmp_path: Path) 
         [*command, *wish], capture_output=True, text=True, check=True
     ).stdout.strip() == str(tmp_path)
     assert len(entries(tmp_path)) == 2
-    failed = subprocess.run([*command, "--crf", "99"], capture_output=True, text=True, check=False)
-    assert (failed.returncode, failed.stderr.count("\n")) == (2, 1)
-    assert failed.stderr.startswith("crf=99")
+    for more, said in (
+        (["--crf", "99"], "error: crf=99"),
+        (["--out", str(tmp_path / "swaps.json" / "out")], "error: --out "),
+    ):
+        failed = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        assert (failed.returncode, failed.stderr.count("\n")) == (2, 1)
+        assert failed.stderr.startswith(said)
+    wrong = subprocess.run([*command, "--size", "320"], capture_output=True, text=True, check=False)
+    assert wrong.returncode == 2
+    assert wrong.stderr.endswith("320 is not of the form WxH: give 320x240 for example\n")
+
+
+def test_a_damaged_list_of_swaps_is_named(tiny: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    (out / "swaps.json").write_text("{")
+    with pytest.raises(DemoError, match=r"swaps\.json is damaged .*delete it"):
+        render(out, videos=10, parts=2, seed=5, **TINY)
+
+
+def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dfdc_lightning.video.demo", "--out", str(tmp_path), "--videos", "400"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        while process.poll() is None and not list(tmp_path.rglob("*.mp4")):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "stopped: the same command begins anew\n")

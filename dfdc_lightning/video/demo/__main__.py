@@ -1,6 +1,7 @@
 """`python -m dfdc_lightning.video.demo`: render a demo data set from the command line."""
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from dfdc_lightning.video.demo.plan import Plan
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text} is not of the form WxH: give 320x240 for example")
     return int(width), int(height)
 
 
@@ -41,11 +44,20 @@ def main() -> int:
     add("--parts", type=int, default=default.parts, help="number of part folders")
     add("--seed", type=int, default=default.seed, help="same seed, same pixels; another seed, other people")
     add("--workers", type=int, default=None, help="threads; all cores unless given")
+    wish = parser.parse_args()
     try:
-        print(render(**vars(parser.parse_args())))
+        print(render(**vars(wish)))
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(
+            f"error: --out {wish.out} cannot be written ({error.strerror}): choose another", file=sys.stderr
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("stopped: the same command begins anew", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 

@@ -59,11 +59,14 @@ def render(
         `out`.
 
     Raises:
-        DemoError: When a setting is impossible or `out` holds other videos.
+        DemoError: When a setting is impossible, or `out` holds other videos or a damaged swaps.json.
+        OSError: When `out` cannot be written.
     """
     out = Path(out)
     plan = Plan(videos, size, seconds, fps, gop, crf, preset, fakes_per_real, parts, seed)
     plan.check()
+    if workers is not None and workers < 1:
+        raise DemoError(f"workers={workers}: give 1 or more, or leave it out")
     settings = {**plan._asdict(), "size": list(size), "pictures": _PICTURES}
     if (out / "swaps.json").is_file() and _read(out)["settings"] == settings:
         return out
@@ -87,7 +90,7 @@ def read_swaps(out: Path) -> dict[str, list[Ellipse]]:
     """The swapped region in every frame of every FAKE of a rendered data set, by video id (no .mp4).
 
     Raises:
-        DemoError: When `out` holds no swaps.json.
+        DemoError: When `out` holds no swaps.json, or a damaged one.
     """
     if not (Path(out) / "swaps.json").is_file():
         raise DemoError(
@@ -97,7 +100,11 @@ def read_swaps(out: Path) -> dict[str, list[Ellipse]]:
 
 
 def _read(out: Path) -> Any:
-    return json.loads((Path(out) / "swaps.json").read_text(encoding="utf-8"))
+    path = Path(out) / "swaps.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DemoError(f"{path} is damaged ({error}): delete it and render again") from None
 
 
 def _cores() -> int:

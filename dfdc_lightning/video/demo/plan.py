@@ -1,6 +1,7 @@
 """What is rendered: the settings of a demo data set, checked, and the names of its videos."""
 
 import hashlib
+import math
 from typing import NamedTuple
 
 from dfdc_lightning.errors import UserError
@@ -60,7 +61,7 @@ class Plan(NamedTuple):
             raise DemoError(f"preset={self.preset}: give one of {', '.join(_PRESETS)}")
         if not 1 <= self.fps <= 240:
             raise DemoError(f"fps={self.fps:g}: give 1 to 240")
-        if self.frames < 1:
+        if not math.isfinite(self.seconds) or self.frames < 1:
             raise DemoError(
                 f"seconds={self.seconds:g} at fps={self.fps:g} is not one frame: give more seconds"
             )
