@@ -13,12 +13,19 @@ OPENCV = (
     "opencv-python-headless",
     "opencv-contrib-python-headless",
 )
+PARTS = ("torch", "torchvision", "lightning", "hydra-core", "omegaconf", "timm", "av", "wandb")
 
 
 def problems() -> Iterator[str]:
     """Yield one sentence for each thing that would make the study fail, with its remedy."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         yield f"Python {sys.version.split()[0]} is not supported: use 3.11, 3.12 or 3.13"
+    if missing := [name for name in PARTS if _version(name) is None]:
+        yield (
+            f"{', '.join(missing)} cannot be found by {sys.executable}: run make setup and use "
+            ".venv/bin/python, or install requirements.lock here"
+        )
+        return
     yield from _opencv_problems()
     try:
         import torchvision
@@ -26,8 +33,8 @@ def problems() -> Iterator[str]:
         torchvision.ops.nms  # noqa: B018 - registered at import, where a mismatch with torch shows
     except (ImportError, RuntimeError) as error:
         yield f"torchvision does not fit torch ({error}): install the pair named in requirements.lock"
-    if version("omegaconf").startswith("2.4"):
-        yield f"omegaconf {version('omegaconf')} silently downgrades hydra-core: install omegaconf>=2.3,<2.4"
+    if str(_version("omegaconf")).startswith("2.4"):
+        yield f"omegaconf {_version('omegaconf')} silently downgrades hydra-core: install omegaconf>=2.3,<2.4"
 
 
 def _opencv_problems() -> Iterator[str]:
@@ -54,23 +61,18 @@ def facts() -> Iterator[tuple[str, str]]:
         else "none (everything works without, slower)"
     )
     yield "python", sys.version.split()[0]
-    for name in (
-        "torch",
-        "torchvision",
-        "lightning",
-        "hydra-core",
-        "timm",
-        "opencv-python-headless",
-        "av",
-        "wandb",
-    ):
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            yield name, "missing: run make setup"
+    for name in (*PARTS, "opencv-python-headless"):
+        yield name, str(_version(name))
     yield "gpu", gpu
     yield "cores", str(os.cpu_count())
     yield "free disk", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def main() -> int:
