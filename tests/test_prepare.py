@@ -21,6 +21,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache, counts
 from dfdc_lightning.faces.check import check
 from dfdc_lightning.faces.journal import Journal, Shard, locked
+from dfdc_lightning.faces.pool import Pool
 from dfdc_lightning.faces.preparation import FacePreparation, read_profile
 from dfdc_lightning.faces.prepare import prepare
 from dfdc_lightning.faces.split import ByGroup, ByPart
@@ -260,6 +261,24 @@ def test_a_decoder_that_hangs_is_killed_and_becomes_a_row(dangerous: Dangerous, 
         redo=["timeout"],
     )
     assert {row.status for row in again} == {"ok"}
+
+
+class SlowToBegin:
+    """Work that a process needs two seconds to learn."""
+
+    def __init__(self) -> None:
+        self.learnt = True
+
+    def __setstate__(self, state: dict[str, bool]) -> None:
+        time.sleep(2)
+
+    def __call__(self, task: int) -> int:
+        return task + 1
+
+
+def test_the_start_of_a_worker_is_no_part_of_a_videos_time() -> None:
+    with Pool(SlowToBegin(), workers=1, timeout=1.0) as pool:
+        assert list(pool.map([1, 2])) == [(1, 2), (2, 3)]
 
 
 def test_ctrl_c_stops_within_two_seconds_and_leaves_no_process(videos: Path, tmp_path: Path) -> None:

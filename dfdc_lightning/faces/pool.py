@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 # A worker may be killed from outside; a task that takes three workers with it is at fault itself.
 _ATTEMPTS = 3
 _READY = "ready"  # a worker's first word
+_START_SECONDS = 60.0  # that a worker may take until then
 
 
 class Loss(Enum):
@@ -86,8 +87,8 @@ class Pool(Generic[Task, Result]):
                     else:
                         yield task, Loss.CRASHED
                     continue
-                if not worker.begun:
-                    worker.begun = True
+                if not worker.begun:  # from here on its time counts; to start may take longer than a task
+                    worker.begun, worker.deadline = True, time.monotonic() + self.timeout
                     continue
                 worker.busy = False
                 if isinstance(outcome, Exception):
@@ -111,7 +112,7 @@ class Pool(Generic[Task, Result]):
                 self._workers.append(worker)
             task = waiting.popleft()
             try:
-                worker.give(task, self.timeout)
+                worker.give(task, self.timeout if worker.begun else self.timeout + _START_SECONDS)
             except OSError:  # it died idle
                 self._bury(worker)
                 waiting.appendleft(task)
