@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -413,6 +414,27 @@ def test_a_wrong_setting_is_named_in_one_sentence(
     assert done.returncode == 2
     assert word in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("out=cache", "error: source.path= is missing: give source.path=VALUE"),
+        (
+            "source.path=my_(1)_videos",
+            "error: 'source.path=my_.1._videos' cannot be read as key=value: .*quotes",
+        ),
+        ("souce=folder", "error: Could not override 'souce'.*not in struct\\)"),
+        ("source=foldr", "error: .*'source/foldr'.*folder kaggle zip"),
+    ],
+)
+def test_a_wrong_word_of_the_command_line_is_told_without_a_programmers_words(
+    words: str, sentence: str
+) -> None:
+    done = run(sys.executable, str(ROOT / "prepare_faces.py"), *words.split())
+    assert done.returncode == 2
+    assert re.fullmatch(sentence + ".*\n", done.stderr)
+    assert "object_type" not in done.stderr and "search path" not in done.stderr
 
 
 def test_a_wrong_shard_or_number_is_named(videos: Path, tmp_path: Path) -> None:

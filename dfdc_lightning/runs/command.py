@@ -1,6 +1,7 @@
 """The door of every command: what the user can mend becomes one sentence and exit code 2."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,25 @@ def one_sentence() -> Iterator[None]:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if isinstance(error.__cause__, UserError):  # Hydra's words about our own sentence add nothing
             error = error.__cause__
-        cause = f" ({error.__cause__})" if error.__cause__ and str(error.__cause__) not in str(error) else ""
-        print(f"error: {' '.join(f'{error}{cause}'.split())}", file=sys.stderr)
+        cause = (
+            f" ({_said(error.__cause__)})"
+            if error.__cause__ and str(error.__cause__) not in str(error)
+            else ""
+        )
+        print(f"error: {' '.join(f'{_said(error)}{cause}'.split())}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _said(error: BaseException) -> str:
+    """An error's own words, without what Hydra and OmegaConf add for programmers, and with what to do."""
+    from hydra.errors import OverrideParseException
+    from omegaconf.errors import MissingMandatoryValue
+
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override!r} cannot be read as key=value: where the value has a space, a comma or a "
+            "bracket, put it in quotes, as in 'key=\"value\"'"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}= is missing: give {error.full_key}=VALUE"
+    return re.split(r"\s*(?:full_key:|Config search path:)", str(error))[0]
