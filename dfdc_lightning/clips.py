@@ -174,8 +174,8 @@ class FaceDataModule(L.LightningDataModule):
         super().__init__()
         if workers != "auto" and not (isinstance(workers, int) and workers >= 0):
             raise UserError(f'data.workers={workers} is neither a number of processes nor "auto"')
-        if batch_size < 1:
-            raise UserError(f"data.batch_size={batch_size} must be at least 1")
+        if type(batch_size) is not int or batch_size < 1:
+            raise UserError(f"data.batch_size={batch_size} is impossible: give a whole number, 1 or more")
         self.cache, self.augment = FaceCache(Path(cache)), augment
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self._rows: dict[str, list[Row]] = {}

@@ -22,6 +22,7 @@ from dfdc_lightning.augment import (
     RandomErasing,
     RandomResizedCrop,
 )
+from dfdc_lightning.errors import UserError
 
 SIZE = 224
 N = 400
@@ -221,6 +222,25 @@ def test_the_whole_recipe_equals_torchvision_step_by_step(frame: np.ndarray, rec
         for params, step in steps:
             image = step(image) if params is not None else image
         assert (torch.from_numpy(ours.copy()).float() - image.float()).abs().mean() <= 2
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: HorizontalFlip(2.0), "p=2.0"),
+        (lambda: GaussianBlur(4, (0.1, 1.5)), "kernel=4"),
+        (lambda: GaussianBlur(3, (1.5, 0.1)), "sigma="),
+        (lambda: ColourJitter(0.1, -0.1, 0.1), "contrast=-0.1"),
+        (lambda: RandomResizedCrop(None, (0.8, 1.2), (0.9, 1.1)), "scale="),
+        (lambda: RandomErasing(0.7, (0.02, 0.1), (0.3,)), "ratio="),
+        (lambda: Jpeg((10, 200)), "quality="),
+    ],
+)
+def test_an_impossible_setting_is_named_before_anything_is_drawn(
+    make: Callable[[], object], named: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{named}"):
+        make()
 
 
 def test_no_transforms_leave_a_clip_as_it_is(frame: np.ndarray) -> None:

@@ -188,3 +188,8 @@ def test_workers_fit_into_the_memory_that_processes_share(
         assert not said
     else:
         assert f"{mib} MiB of shared memory have no room for 3 workers" in said and "--shm-size" in said
+
+
+def test_a_batch_has_at_least_one_clip(tiny_cache: Path) -> None:
+    with pytest.raises(UserError, match="data.batch_size=0 is impossible"):
+        FaceDataModule(tiny_cache, batch_size=0)
