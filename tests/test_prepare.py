@@ -177,6 +177,15 @@ def test_a_larger_quota_goes_on_from_a_finished_cache(finished: Path, videos: Pa
     assert {name: new[name] for name in old} == old
 
 
+def test_a_smaller_quota_uses_fewer_and_says_why(
+    finished: Path, videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(finished, tmp_path / "cache")
+    rows = prepare(FolderSource(videos), FACES, ByGroup(), tmp_path / "cache", per_label=6)
+    assert len(rows) == 20 and sum(bool(row.split) for row in rows) == 12
+    assert "8 good but not used: per_label=6 asks for no more" in capsys.readouterr().out
+
+
 # What goes wrong on the way
 
 

@@ -21,9 +21,12 @@ def summary(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> 
     lines += [f"{split:8}{table[split][REAL]:8}{table[split][FAKE]:8}" for split in SPLITS]
     lines.append("videos  " + tallied(Counter(row.status for row in rows)))
     spare = sum(row.status == "ok" and not row.split for row in rows)
+    n = sum(table[split][REAL] for split in SPLITS)
     if spare:
-        lines.append(f"        {spare} good but not used: the other label has no more to balance them")
-    if plan.per_label is not None and (n := sum(table[split][REAL] for split in SPLITS)) < plan.per_label:
+        enough = f"per_label={plan.per_label} asks for no more"
+        reason = enough if n == plan.per_label else "the other label has no more to balance them"
+        lines.append(f"        {spare} good but not used: {reason}")
+    if plan.per_label is not None and n < plan.per_label:
         lines.append(
             f"warning: {n} clips a label instead of per_label={plan.per_label}: the source has no more"
         )
