@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -305,6 +306,37 @@ def test_ctrl_c_stops_within_two_seconds_and_leaves_no_process(videos: Path, tmp
         while time.monotonic() < deadline and _alive(process.pid):
             time.sleep(0.02)
         assert not _alive(process.pid)
+
+
+def test_no_copy_of_an_archived_video_is_left_behind(videos: Path, tmp_path: Path) -> None:
+    parts, out = tmp_path / "parts", tmp_path / "cache"
+    scratch = Path(tempfile.mkdtemp())  # tmp_path is too long for what lies in TMPDIR
+    for part in videos.glob("dfdc_*"):
+        shutil.make_archive(str(parts / part.name), "zip", videos, part.name)
+    words = command(parts, out, "source=zip", "per_label=4", "+detector.seconds=0.03")
+    for end in (signal.SIGINT, None):  # by Ctrl-C, and by itself
+        copies: list[Path] = []
+        with subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT | {"TMPDIR": str(scratch)}) as process:
+            while process.poll() is None and not copies:
+                copies = list(scratch.rglob("*.mp4"))
+                time.sleep(0.01)
+            assert copies
+            if end is not None:
+                process.send_signal(end)
+        assert process.returncode == (0 if end is None else 130)
+        assert not list(scratch.rglob("*.mp4"))
+    shutil.rmtree(scratch)
+
+
+def test_a_temporary_folder_too_deep_for_a_socket_is_named(videos: Path, tmp_path: Path) -> None:
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    words = command(videos, tmp_path / "cache")
+    done = subprocess.run(
+        words, cwd=ROOT, env=ENVIRONMENT | {"TMPDIR": str(deep)}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: TMPDIR={deep} is too long")
 
 
 def _alive(group: int) -> bool:

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -12,12 +14,15 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+from dfdc_lightning.errors import UserError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 # A worker may be killed from outside; a task that takes three workers with it is at fault itself.
 _ATTEMPTS = 3
 _READY = "ready"  # a worker's first word
+_FAREWELL_SECONDS = 0.5  # for a worker to tidy up before it is killed
 _START_SECONDS = 60.0  # that a worker may take until then
 
 
@@ -57,7 +62,10 @@ class Pool(Generic[Task, Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for worker in self._workers:
-            worker.end()
+            worker.process.terminate()
+        deadline = time.monotonic() + _FAREWELL_SECONDS
+        for worker in self._workers:
+            worker.end(deadline)
         self._workers.clear()
 
     def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Loss]]:
@@ -119,7 +127,7 @@ class Pool(Generic[Task, Result]):
 
     def _bury(self, worker: "_Worker[Task]") -> None:
         self._workers.remove(worker)
-        worker.end()
+        worker.end(time.monotonic() + _FAREWELL_SECONDS)
 
 
 class _Worker(Generic[Task]):
@@ -131,14 +139,25 @@ class _Worker(Generic[Task]):
         self.connection, theirs = multiprocessing.Pipe()
         self.begun, self.busy, self.deadline = False, False, 0.0
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        self.process.start()
+        try:
+            self.process.start()
+        except OSError as error:
+            if "AF_UNIX path too long" not in str(error):
+                raise
+            raise UserError(
+                f"TMPDIR={tempfile.gettempdir()} is too long for the socket workers start through: set "
+                "TMPDIR to a shorter path"
+            ) from None
         theirs.close()
 
     def give(self, task: tuple[Task, int], timeout: float) -> None:
         self.connection.send(task[0])
         self.task, self.busy, self.deadline = task, True, time.monotonic() + timeout
 
-    def end(self) -> None:
+    def end(self, deadline: float) -> None:
+        """Let it remove what it has half done, the copy of a video say; kill it where it does not listen."""
+        self.process.terminate()
+        self.process.join(max(0.0, deadline - time.monotonic()))
         self.process.kill()
         self.process.join()
         self.process.close()
@@ -148,6 +167,7 @@ class _Worker(Generic[Task]):
 def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], object]) -> None:
     """A worker's life: Ctrl-C is its parent's business, and it never outlives its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     threading.Thread(target=_follow_parent, daemon=True).start()
     connection.send(_READY)
     while True:
