@@ -127,19 +127,15 @@ def measure(folder: Path, model: Path | None, repeats: int) -> list[Timing]:
         ),
         timed("one clip, ONNX, with the page", page, repeats),
         timed("one clip, torch", [*command, f"video={clip}", f"run={trained}"], repeats, 12.0),
-        timed(
-            f"a clip of {CLIPS}, ONNX",
-            [*command, f"video={many}", f"run={exported}"],
-            max(1, repeats // 2),
-            2.0,
-            CLIPS,
-        ),
-        timed(
-            f"a clip of {CLIPS}, torch",
-            [*command, f"video={many}", f"run={trained}"],
-            max(1, repeats // 2),
-            2.0,
-            CLIPS,
+        *(
+            timed(
+                f"a clip of {CLIPS}, {engine}",
+                [*command, f"video={many}", f"run={judge}"],
+                max(1, repeats // 2),
+                2.0,
+                CLIPS,
+            )
+            for engine, judge in (("ONNX", exported), ("torch", trained))
         ),
     ]
 
