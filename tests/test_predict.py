@@ -224,6 +224,17 @@ def test_the_fitted_temperature_is_the_one_the_scores_were_heated_with() -> None
     np.testing.assert_allclose(sharpened(sharpened(honest, 2.5), 1 / 2.5), honest, atol=1e-6)
 
 
+@pytest.mark.parametrize(("move", "side"), [(2.0, "high"), (-2.0, "low")])
+def test_scores_that_part_elsewhere_than_at_one_half_are_no_probabilities(move: float, side: str) -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(0.02, 0.98, 400)
+    label = rng.uniform(size=400) < honest
+    assert fit_temperature(honest, label)[0] == pytest.approx(1, abs=0.3)
+    temperature, reason = fit_temperature(sharpened(honest, 1.0, move), label)
+    assert temperature is None
+    assert f"on the 400 validation videos the scores are too {side} as a whole" in reason
+
+
 @pytest.mark.parametrize(
     ("score", "label", "reason"),
     [

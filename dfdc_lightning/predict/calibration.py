@@ -1,5 +1,6 @@
 """What a run's validation scores teach about its scores: where to cut them, and how sure they may sound."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from dfdc_lightning.report.predictions import Scores
 
 LEAST = 20  # validation videos of each label below which a temperature would be a guess
 _SHARPNESS = (0.05, 20.0)  # 1 / temperature; at either end nothing has been fitted
+_SHIFT = 20.0  # largest shift of a logit that is tried
+_SURPRISING = 3.84  # log-likelihood ratio that chance exceeds once in twenty (chi-square, one degree)
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -55,15 +58,7 @@ def fit_temperature(
             None,
             f"{fewest} validation videos of one label are too few to calibrate on ({LEAST} are needed)",
         )
-    low, high = _SHARPNESS
-
-    def loss(sharpness: float) -> float:
-        return log_loss(sharpened(score, sharpness), label)
-
-    while high - low > 1e-4:  # the loss is convex in the sharpness
-        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        low, high = (low, b) if loss(a) <= loss(b) else (a, high)
-    sharpness = (low + high) / 2
+    sharpness = _lowest(lambda value: log_loss(sharpened(score, value), label), *_SHARPNESS)
     if sharpness > _SHARPNESS[1] - 0.01:
         return (
             None,
@@ -74,10 +69,46 @@ def fit_temperature(
             None,
             f"the scores say nothing about the {len(score)} validation videos, which fits no temperature",
         )
+    if (side := _misplaced(score, label, sharpness)) is not None:
+        return (
+            None,
+            f"on the {len(score)} validation videos the scores are too {side} as a whole, which no "
+            "temperature mends",
+        )
     return 1 / sharpness, f"temperature {1 / sharpness:.3g}, fitted on {len(score)} validation videos"
 
 
-def sharpened(score: Float64[np.ndarray, "*v"], sharpness: float) -> Float64[np.ndarray, "*v"]:
-    """Scores with their logits multiplied by `sharpness` (one over the temperature)."""
+def sharpened(
+    score: Float64[np.ndarray, "*v"], sharpness: float, shift: float = 0.0
+) -> Float64[np.ndarray, "*v"]:
+    """Scores with their logits multiplied by `sharpness` (one over the temperature) and moved by `shift`."""
     kept = np.clip(score, 1e-7, 1 - 1e-7)
-    return np.asarray(1 / (1 + ((1 - kept) / kept) ** sharpness), np.float64)
+    return np.asarray(1 / (1 + ((1 - kept) / kept) ** sharpness * np.exp(-shift)), np.float64)
+
+
+def _misplaced(
+    score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"], sharpness: float
+) -> str | None:
+    """Say "high" or "low" where the labels are clearly likelier with shifted logits (Platt, 1999).
+
+    A temperature leaves a score of 0.5 where it is. Where FAKE and REAL part elsewhere, videos that are all
+    REAL would be given a probability above one half.
+    """
+
+    def best(shift: float) -> float:
+        return _lowest(lambda value: log_loss(sharpened(score, value, shift), label), *_SHARPNESS)
+
+    def loss(shift: float) -> float:
+        return log_loss(sharpened(score, best(shift), shift), label)
+
+    shift = _lowest(loss, -_SHIFT, _SHIFT, 1e-2)
+    gain = 2 * len(score) * (log_loss(sharpened(score, sharpness), label) - loss(shift))
+    return None if gain <= _SURPRISING else "high" if shift < 0 else "low"
+
+
+def _lowest(loss: Callable[[float], float], low: float, high: float, width: float = 1e-4) -> float:
+    """Where a convex loss is least, by golden section."""
+    while high - low > width:
+        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        low, high = (low, b) if loss(a) <= loss(b) else (a, high)
+    return (low + high) / 2
