@@ -1,10 +1,12 @@
 """A video becomes a verdict: `python predict.py video=FILE run=RUN`; a folder or a list becomes a table."""
 
+import sys
 from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
 
+from dfdc_lightning.arguments import as_it_is
 from dfdc_lightning.runs import command, one_sentence
 
 
@@ -12,18 +14,22 @@ from dfdc_lightning.runs import command, one_sentence
 @one_sentence()
 def main(config: DictConfig) -> None:
     """Judge what `video` names with the run or the exported model that `run` names."""
+    from dfdc_lightning.errors import UserError
     from dfdc_lightning.predict.session import Wishes, predict
 
+    for key in ("video", "run"):
+        if config.get(key) in (None, "", []):
+            raise UserError(f"{key}= is missing: give video=FILE (or a folder) and run=RUN (or a model.onnx)")
     predict(
         [str(config.video)]
         if isinstance(config.video, str | int | float)
         else [str(v) for v in config.video],
-        Path(config.run),
+        Path(str(config.run)),
         Wishes(
             config.threshold,
             config.format,
-            Path(config.out) if config.out else None,
-            Path(config.html) if config.html else None,
+            Path(str(config.out)) if config.out else None,
+            Path(str(config.html)) if config.html else None,
             None if config.workers == "auto" else config.workers,
         ),
         config.detector.model,
@@ -31,4 +37,6 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    paths = ("video", "run", "out", "html", "detector.model")
+    sys.argv[1:] = [as_it_is(word, paths) for word in sys.argv[1:]]
     command(main)

@@ -1,6 +1,8 @@
-"""`key=value` words of a command line, spelt as for the entry scripts, for the `python -m` commands."""
+"""`key=value` words of a command line: read for `python -m`, their paths quoted for Hydra in `predict.py`."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from dfdc_lightning.errors import UserError
 
@@ -32,3 +34,30 @@ def arguments(words: Sequence[str], known: Mapping[str, str | None]) -> dict[str
     if missing:
         raise UserError(f"{missing[0]}= is missing: give {usage}")
     return {key: default for key, default in known.items() if default is not None} | given
+
+
+def as_it_is(word: str, paths: Collection[str]) -> str:
+    """Quote a path for Hydra's grammar, in which `clip (1).mp4`, `é.mp4` and `a,b.mp4` are no values.
+
+    Args:
+        word: A word of the command line.
+        paths: The keys whose values are paths.
+
+    Returns:
+        The word, its value in quotes where it names what is there or has a character that means something to
+        Hydra. A list (`[a.mp4,b.mp4]`) and what is quoted already stay as they are.
+    """
+    key, separator, value = word.partition("=")
+    if key not in paths or not separator:
+        return word
+    there = bool(value) and Path(value).exists()
+    written_for_hydra = value[:1] in ("[", "'", '"')
+    if not there and (written_for_hydra or not re.search(r"[^\w./:%+@?|*\\-]", value, re.ASCII)):
+        return word
+    escaped = re.sub(r"(\\*)('|\Z)", _doubled, value.replace("${", "\\${"))
+    return f"{key}='{escaped}'"
+
+
+def _doubled(found: re.Match[str]) -> str:
+    """Backslashes count only before a quote, which needs one more."""
+    return found[1] * 2 + ("\\'" if found[2] else "")
