@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,16 +13,22 @@ import av
 import numpy as np
 import pytest
 from forgeries import ROOT, Trained
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from markupsafe import escape
+from omegaconf import OmegaConf
 
+from dfdc_lightning.arguments import as_it_is
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.reading import Reading
 from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.conditions import measure
+from dfdc_lightning.faces.finder import Haar
+from dfdc_lightning.faces.preparation import FacePreparation
 from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.cautions import cautions
 from dfdc_lightning.predict.judges import TorchJudge
+from dfdc_lightning.predict.many import Journal, judge_all
 from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.session import Wishes, predict
 from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
@@ -117,6 +124,7 @@ def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Traine
         ("a.mp4", ".", Wishes(), "holds no finished run"),
         ("a.mp4", "", Wishes(format="xml"), "format=xml is unknown: give text, json, csv"),
         ("a.mp4", "", Wishes(threshold=7), "threshold=7 is no score"),
+        ("a.mp4", "", Wishes(threshold=True), "threshold=True is no score"),
         ("a.mp4", "", Wishes(workers=0), "workers=0 is no number of processes"),
     ],
 )
@@ -325,3 +333,81 @@ def test_a_killed_folder_run_goes_on_where_it_was(
     assert again == whole
     with pytest.raises(UserError, match="holds verdicts of another model, threshold or html setting"):
         predict([str(several)], trained.run, wishes._replace(threshold=0.6))
+
+
+@pytest.mark.parametrize(
+    ("places", "folder", "sentence"),
+    [
+        ({"out": "pages"}, False, "out=.*pages is a folder: name a file"),
+        ({"html": "pages"}, False, "html=.*pages is a folder: name a file"),
+        ({"html": "file"}, True, "html=.*file is a file: name a folder"),
+        ({"out": "file/deeper.csv"}, False, "out=.*deeper.csv cannot be written"),
+        ({"out": "file/deeper.csv"}, True, "out=.*deeper.csv.* cannot be written"),
+        ({"html": "file/deeper.html"}, False, "html=.*deeper.html cannot be written"),
+        ({"html": "file/pages"}, True, "html=.*pages.* cannot be written"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_a_sentence(
+    places: dict[str, str], folder: bool, sentence: str, trained: Trained, several: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "file").write_text("in the way")
+    given = {name: tmp_path / place for name, place in places.items()}
+    with pytest.raises(UserError, match=sentence):
+        predict([str(several if folder else several / "a.mp4")], trained.run, Wishes(**given, workers=1))
+
+
+def test_a_damaged_journal_is_a_sentence(trained: Trained, several: Path, tmp_path: Path) -> None:
+    (tmp_path / ".v.csv.journal").write_text("\0\0\0\n")
+    with pytest.raises(UserError, match=r"\.v\.csv\.journal is damaged: delete it"):
+        predict([str(several)], trained.run, Wishes(format="csv", out=tmp_path / "v.csv", workers=1))
+
+
+def test_a_file_that_changes_or_goes_away_meanwhile_keeps_its_row(tmp_path: Path) -> None:
+    (tmp_path / "grows.mp4").write_text("no video")
+    (tmp_path / "goes.mp4").write_text("no video")
+    videos = [tmp_path / "grows.mp4", tmp_path / "goes.mp4"]
+
+    def meanwhile() -> None:
+        videos[0].write_text("no video, but longer")
+        videos[1].unlink(missing_ok=True)
+
+    prepare = Prepare(FacePreparation(Haar(), frames=4, size=48))
+    with Journal(tmp_path / "journal", {}) as journal:
+        outcomes = judge_all(videos, prepare, lambda _: {}, journal, 1, meanwhile)
+    assert [outcome["status"] for outcome in outcomes] == ["unreadable", "unreadable"]
+
+
+def test_a_name_that_is_no_utf8_is_spelt_out(
+    trained: Trained, several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff.mp4")
+    shutil.copy(several / "a.mp4", odd)
+    predict([str(odd)], trained.run, Wishes(html=tmp_path / "page.html"))
+    assert r"odd\udcff.mp4: " in capsys.readouterr().out
+    assert r"odd\udcff.mp4" in (tmp_path / "page.html").read_text()
+
+
+ODD_NAMES = (
+    "clip (1).mp4", "vidéo 视频.mp4", "a,b.mp4", "x=y.mp4", "[draft].mp4", "it's.mp4", '"q".mp4', "a{b}.mp4",
+    "${oc.env:HOME}.mp4", "plus+#&!.mp4", "back\\'slash.mp4", "end\\", "null", "1e3", "~home.mp4",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_hydra_takes_every_files_name_as_it_is(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.touch()
+    word = as_it_is(f"video={path}", ("video",))
+    parsed = OverridesParser.create().parse_override(word).value()
+    assert str(OmegaConf.create({"video": parsed}).video) == str(path)
+    assert as_it_is("threshold=0,6", ("video",)) == "threshold=0,6"
+    assert as_it_is("video=[a.mp4,b.mp4]", ("video",)) == "video=[a.mp4,b.mp4]"
+    assert as_it_is("video='quoted by hand.mp4'", ("video",)) == "video='quoted by hand.mp4'"
+
+
+@pytest.mark.parametrize("words", [[], ["video=null", "run=there"], ["video=there", "run="]])
+def test_a_missing_word_is_named(words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "predict.py", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "= is missing: give video=FILE" in done.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfdc_lightning.arguments import arguments
-from dfdc_lightning.errors import UserError
+from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.runs import Run, command
 
 if TYPE_CHECKING:
@@ -33,10 +33,12 @@ def main() -> None:
     margin = float(read_profile(cache.root)["margin"])
     explanation = Explanation(detector, cache, predictions.splits["test"], float(result["threshold"]), margin)
     folder = Path(given["out"] or run.folder / "explain")
-    if given["videos"]:
-        written = explanation.write_strips(given["videos"].split(","), folder / "clips")
-    else:
-        written = explanation.write(folder)
+    with writing("out", folder):
+        folder.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
+        if given["videos"]:
+            written = explanation.write_strips(given["videos"].split(","), folder / "clips")
+        else:
+            written = explanation.write(folder)
     print(*written, sep="\n")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import cv2
 
-from dfdc_lightning.errors import UserError
+from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.pool import Loss, Pool
 from dfdc_lightning.predict.verdict import Prepare, Prepared
 from dfdc_lightning.video.frames import FrameError
@@ -52,7 +53,9 @@ def find_videos(given: Sequence[str]) -> list[Path]:
                 raise UserError(f"video={path} holds no video file ({', '.join(ENDINGS)})")
             found |= dict.fromkeys(inside)
         else:
-            raise UserError(f"video={path} does not exist: give a video file or a folder with videos")
+            raise UserError(
+                f"video={path} does not exist: give a video file, a folder with videos, or [several,files]"
+            )
     return list(found)
 
 
@@ -103,25 +106,29 @@ class Journal(AbstractContextManager["Journal"]):
         settings: All that decides an outcome besides the video.
 
     Raises:
-        UserError: When the file holds outcomes of other settings.
+        UserError: When the file holds outcomes of other settings, is damaged or cannot be written.
     """
 
     def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
         self._known: dict[str, Outcome] = {}
-        self._file = None
+        self._path, self._file = path, None
         if path is None:
             return
-        lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
         whole = lines[:-1]  # what follows the last line break was being written when the run was killed
-        if whole and json.loads(whole[0]) != settings:
+        try:
+            there, *entries = [json.loads(line) for line in whole or [json.dumps(settings)]]
+            self._known = {entry["key"]: entry["outcome"] for entry in entries}
+        except (ValueError, TypeError, KeyError):
+            raise UserError(f"{path} is damaged: delete it, and the verdicts are found again") from None
+        if there != settings:
             raise UserError(
                 f"{path} holds verdicts of another model, threshold or html setting: delete it or give "
                 f"another out=FILE"
             )
-        self._known = {entry["key"]: entry["outcome"] for entry in map(json.loads, whole[1:])}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in whole or [json.dumps(settings)]), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
+        with writing("out", path):
+            atomic.write_text(path, "".join(f"{json.dumps(entry)}\n" for entry in (settings, *entries)))
+            self._file = path.open("a", encoding="utf-8")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -129,16 +136,17 @@ class Journal(AbstractContextManager["Journal"]):
         if self._file is not None:
             self._file.close()
 
-    def get(self, video: Path) -> Outcome | None:
-        """What is known of a video; None where nothing is or the file has changed."""
-        return self._known.get(_key(video))
+    def get(self, key: str) -> Outcome | None:
+        """What is known of a video in one state of its file; None where nothing is."""
+        return self._known.get(key)
 
-    def add(self, video: Path, outcome: Outcome) -> None:
+    def add(self, key: str, outcome: Outcome) -> None:
         """Keep an outcome."""
-        self._known[_key(video)] = outcome
-        if self._file is not None:
-            self._file.write(json.dumps({"key": _key(video), "outcome": outcome}, allow_nan=False) + "\n")
-            self._file.flush()
+        self._known[key] = outcome
+        if self._file is not None and self._path is not None:
+            with writing("out", self._path):
+                self._file.write(json.dumps({"key": key, "outcome": outcome}, allow_nan=False) + "\n")
+                self._file.flush()
 
 
 def judge_all(
@@ -162,14 +170,17 @@ def judge_all(
     Returns:
         The outcomes in the order of `videos`.
     """
-    left = [video for video in videos if journal.get(video) is None]
-    for _ in range(len(videos) - len(left)):
+    keys = {video: _key(video) for video in videos}  # once: a file may be written to or go away meanwhile
+    outcomes = {video: known for video, key in keys.items() if (known := journal.get(key)) is not None}
+    for _ in outcomes:
         advance()
+    left = [video for video in videos if video not in outcomes]
     if left:
         for video, result in prepare_all(left, prepare, workers):
-            journal.add(video, judge(result) if isinstance(result, Prepared) else result)
+            outcomes[video] = judge(result) if isinstance(result, Prepared) else result
+            journal.add(keys[video], outcomes[video])
             advance()
-    return [journal.get(video) or {} for video in videos]
+    return [outcomes[video] for video in videos]
 
 
 def _key(video: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfdc_lightning import atomic
-from dfdc_lightning.errors import UserError
+from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.pool import available_cores
 from dfdc_lightning.predict import tables, words
 from dfdc_lightning.predict.judges import Judge, open_judge
@@ -47,9 +47,11 @@ def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | N
     """
     _check(wishes)
     videos = find_videos(given)
+    single = len(videos) == 1 and Path(given[0]).is_file()
+    _check_places(wishes, single)
     judge = open_judge(run)
     prepare = Prepare(judge.card.make_preparation(face_model))
-    if len(videos) == 1 and Path(given[0]).is_file():
+    if single:
         verdict = judge_video(prepare(videos[0]), judge, wishes.threshold, maps=wishes.html is not None)
         _write_page(verdict, wishes.html)
         plain = wishes.format == "text"
@@ -57,9 +59,10 @@ def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | N
     else:
         text = FORMATS[wishes.format](_many(videos, prepare, judge, wishes))
     if wishes.out is None:
-        print(text)
+        print(text.encode(errors="backslashreplace").decode())  # a name may hold bytes that are no UTF-8
     else:
-        atomic.write_text(wishes.out, text + "\n")
+        with writing("out", wishes.out):
+            atomic.write_text(wishes.out, text + "\n")
         print(wishes.out, file=sys.stderr)
 
 
@@ -67,10 +70,19 @@ def _check(wishes: Wishes) -> None:
     threshold, workers = wishes.threshold, wishes.workers
     if wishes.format not in FORMATS:
         raise UserError(f"format={wishes.format} is unknown: give {', '.join(FORMATS)}")
-    if threshold is not None and not (isinstance(threshold, int | float) and 0 <= threshold <= 1):
+    if threshold is not None and not (type(threshold) in (int, float) and 0 <= threshold <= 1):
         raise UserError(f"threshold={threshold} is no score: give a number from 0 to 1, or null")
-    if workers is not None and not (isinstance(workers, int) and workers >= 1):
+    if workers is not None and not (type(workers) is int and workers >= 1):
         raise UserError(f"workers={workers} is no number of processes: give 1 or more, or auto")
+
+
+def _check_places(wishes: Wishes, single: bool) -> None:
+    """Refuse at once what would fail when the work is done."""
+    if wishes.out is not None and wishes.out.is_dir():
+        raise UserError(f"out={wishes.out} is a folder: name a file")
+    if wishes.html is not None and wishes.html.exists() and wishes.html.is_dir() == single:
+        wrong, right = ("folder", "file") if single else ("file", "folder, as there is a page a video")
+        raise UserError(f"html={wishes.html} is a {wrong}: name a {right}")
 
 
 def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) -> list[Outcome]:
@@ -114,4 +126,5 @@ def _write_page(verdict: Verdict, path: Path | None) -> None:
     if path is not None:
         from dfdc_lightning.predict.page import write_page
 
-        write_page(verdict, path)
+        with writing("html", path):
+            write_page(verdict, path)
