@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from dfdc_lightning import atomic
 from dfdc_lightning.arguments import arguments
-from dfdc_lightning.errors import UserError
+from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.explain.gradcam import read_with_maps
 from dfdc_lightning.explain.reading import Reading
 from dfdc_lightning.explain.readout import Readout
@@ -34,7 +34,7 @@ from dfdc_lightning.predict.judges import OnnxJudge
 from dfdc_lightning.predict.model_card import model_card
 from dfdc_lightning.runs import Run, command
 
-TOLERANCE = 1e-3  # largest difference of a logit between the engines
+TOLERANCE = 1e-3  # largest difference between the engines: of a logit, and of a map in its strongest place
 _CLIPS = 16  # real clips the engines are compared on
 
 _ATEN = torch.ops.aten
@@ -97,12 +97,13 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
     program = traced(detector, faces[:2])
     with atomic.replacing(out / "model.onnx") as temporary:
         program.save(temporary, external_data=False)
-        atomic.write_json(out / "model.json", card._asdict())
         parity = Parity(read_with_maps(detector, faces), OnnxJudge(temporary, card).read(faces, maps=True))
-        if not parity.logit <= TOLERANCE:  # NaN is a difference too
+        if not max(parity.logit, parity.maps) <= TOLERANCE:  # NaN is a difference too
             raise UserError(
                 f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}"
             )
+        (out / "model.json").unlink(missing_ok=True)  # a kill must not leave it beside another model
+    atomic.write_json(out / "model.json", card._asdict())
     with atomic.replacing(out / "model.safetensors") as temporary:
         weights = {name: value.contiguous() for name, value in detector.state_dict().items()}
         save_file(weights, temporary, {"format": "pt", "model": card.name})
@@ -186,7 +187,9 @@ def main() -> None:
     """Export what the command line names."""
     given = arguments(sys.argv[1:], {"run": None, "out": None, "cache": ""})
     run, out = Run(Path(given["run"])), Path(given["out"])
-    parity = export(run, out, FaceCache(Path(given["cache"] or run.config.data.cache)))
+    with writing("out", out):
+        out.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
+        parity = export(run, out, FaceCache(Path(given["cache"] or run.config.data.cache)))
     for name in ("model.onnx", "model.json", "model.safetensors", "model_card.md"):
         print(out / name)
     print(parity)
