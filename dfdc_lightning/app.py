@@ -7,6 +7,7 @@ removes an upload as soon as it is judged.
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -25,6 +26,7 @@ from dfdc_lightning.predict.many import ENDINGS
 from dfdc_lightning.predict.page import body
 from dfdc_lightning.predict.verdict import Prepare, judge_video
 from dfdc_lightning.runs import command
+from dfdc_lightning.video.packets import survey
 
 _INTRO = (
     "# Is this face swapped?\n"
@@ -62,9 +64,12 @@ class Desk:
             upload.unlink(missing_ok=True)
 
     def _refuse_long(self, upload: Path) -> None:
+        if not upload.is_file():  # the same file lies in the same place, whoever drops it
+            raise UserError(f"{upload} was dropped twice and removed with the other verdict: drop it again")
         try:
             with av.open(str(upload)) as container:
-                seconds = (container.duration or 0) / av.time_base
+                said = (container.duration or 0) / av.time_base
+            seconds = max(said, survey(upload).seconds)  # what is streamed does not say how long it takes
         except (av.FFmpegError, OSError) as error:
             reason = error.strerror or error
             raise UserError(f"{upload} cannot be read as a video: {reason}") from None
@@ -92,24 +97,25 @@ def serving(desk: Desk, port: int | None) -> Iterator[str]:
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "HF_HUB_OFFLINE": "1"}
     try:
         blocks, gradio = _page(desk)
-        _, address, _ = blocks.launch(
-            server_name="127.0.0.1",
-            server_port=port,
-            share=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            max_file_size=desk.megabytes * 2**20,
-            ssr_mode=False,
-            run_history=False,
-            footer_links=[],
-            theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        )
+        try:
+            _, address, _ = blocks.launch(
+                server_name="127.0.0.1",
+                server_port=port,
+                share=False,
+                quiet=True,
+                prevent_thread_lock=True,
+                max_file_size=desk.megabytes * 2**20,
+                ssr_mode=False,
+                run_history=False,
+                footer_links=[],
+                theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            )
+        except OSError:
+            raise UserError(f"port={port} is taken or not allowed: give another one") from None
         try:
             yield address
         finally:
             blocks.close(verbose=False)
-    except OSError as error:
-        raise UserError(f"port={port} cannot be used ({error}): give another one") from None
     finally:
         shutil.rmtree(uploads, ignore_errors=True)
 
@@ -134,7 +140,7 @@ def _page(desk: Desk) -> tuple[Any, Any]:
 
 
 def main() -> None:
-    """Serve until interrupted."""
+    """Serve until stopped, by Ctrl-C or otherwise: uploads are removed in any case."""
     given = arguments(
         sys.argv[1:],
         {
@@ -147,14 +153,17 @@ def main() -> None:
         },
     )
     seconds, megabytes, port = (_whole(given, key) for key in ("seconds", "megabytes", "port"))
+    if port >= 2**16:
+        raise UserError(f"port={port} is no port: give one from 1 to {2**16 - 1}")
     judge = open_judge(Path(given["run"]))
     prepare = Prepare(judge.card.make_preparation(given["detector.model"] or None))
     prepare.preparation.ready()
     desk = Desk(judge, prepare, _threshold(given["threshold"]), seconds, megabytes)
-    with serving(desk, port) as address:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
+    with serving(desk, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
+        threading.Event().wait()
 
 
 def _whole(given: dict[str, str], key: str) -> int:

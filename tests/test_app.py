@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import av
 import numpy as np
 import pytest
 from forgeries import ROOT, Trained
 
-from dfdc_lightning.app import Desk
+from dfdc_lightning.app import Desk, main
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.judges import open_judge
 from dfdc_lightning.predict.verdict import Prepare
 
@@ -58,6 +60,66 @@ def test_what_is_too_long_or_no_video_is_sent_back_and_removed(
     assert not text.exists()
 
 
+def test_a_file_dropped_twice_is_said_to_be_gone(desk: Desk, upload: Path) -> None:
+    assert "Score over time" in desk.verdict(upload)
+    assert "mine.mp4 was dropped twice" in desk.verdict(upload)
+
+
+def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
+    desk: Desk, upload: Path, tmp_path: Path
+) -> None:
+    stream = tmp_path / "stream.mkv"
+    with av.open(str(upload)) as source, av.open(str(stream), "w", options={"live": "1"}) as target:
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = track
+                target.mux(packet)
+    with av.open(str(stream)) as container:
+        assert container.duration is None
+    short = Desk(desk.judge, desk.prepare, None, seconds=0, megabytes=1)
+    assert "stream.mkv takes 1 seconds, at most 0 are looked at" in short.verdict(stream)
+
+
+def test_a_page_that_is_terminated_takes_its_folder_with_it(trained: Trained, tmp_path: Path) -> None:
+    pytest.importorskip("gradio", reason="the extra app is not installed")
+    words = [f"run={trained.run}", f"port={free_port()}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "dfdc_lightning.app", *words],
+        cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True,
+    ) as page:  # fmt: skip
+        assert page.stdout is not None and "127.0.0.1" in page.stdout.readline()
+        assert list(tmp_path.glob("dfdc-lightning-uploads-*"))
+        page.terminate()
+        assert page.wait(30) == 0
+    assert not list(tmp_path.glob("dfdc-lightning-uploads-*"))
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http"])
+def test_an_impossible_port_is_named(port: str, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["app", f"run={trained.run}", f"port={port}"])
+    with pytest.raises(UserError, match=f"port={port} is no"):
+        main()
+
+
+def test_a_taken_port_is_named(trained: Trained) -> None:
+    pytest.importorskip("gradio", reason="the extra app is not installed")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        words = [sys.executable, "-m", "dfdc_lightning.app", f"run={trained.run}", f"port={port}"]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: port={port} is taken or not allowed: give another one\n"
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Served(NamedTuple):
     """The running page, and the folder where it may leave nothing."""
 
@@ -72,13 +134,11 @@ class Served(NamedTuple):
 def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     pytest.importorskip("gradio", reason="the extra app is not installed")
     uploads = tmp_path_factory.mktemp("uploads")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = [f"run={trained.run}", "threshold=0.6", f"port={port}", "seconds=2", "megabytes=1"]
+    words = [f"run={trained.run}", "threshold=0.6", f"port={free_port()}", "seconds=2", "megabytes=1"]
     page = subprocess.Popen(
         [sys.executable, "-m", "dfdc_lightning.app", *words],
         cwd=ROOT, env=os.environ | {"TMPDIR": str(uploads)}, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell does in the background
     )  # fmt: skip
     assert page.stdout is not None
     with page:
