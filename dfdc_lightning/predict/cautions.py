@@ -39,7 +39,7 @@ def cautions(clip: FaceClip, conditions: Mapping[str, Sequence[float]]) -> list[
             unit, words = _UNITS[name], below if value < low else above
             sentences.append(
                 f"outside the training conditions: the face is {words} than nearly all training faces "
-                f"({value:.3g}{unit}; {low:.3g} to {high:.3g})"
+                f"({value:.1f}{unit}; {low:.1f} to {high:.1f})"
             )
     if not conditions:
         sentences.append(

@@ -116,7 +116,8 @@ def open_judge(path: Path) -> Judge:
         return OnnxJudge(path)
     if path.is_dir():
         return TorchJudge(Run(path))
-    raise UserError(f"run={path} does not exist: give a run folder, or the model.onnx of an export")
+    what = "is neither" if path.exists() else "does not exist"
+    raise UserError(f"run={path} {what}: give a run folder, or the model.onnx of an export")
 
 
 def _started(load: Callable[[], Loaded]) -> "Future[Loaded]":
@@ -129,6 +130,6 @@ def _started(load: Callable[[], Loaded]) -> "Future[Loaded]":
 
 def _identity(path: Path) -> str:
     if not path.is_file():
-        raise UserError(f"{path} does not exist: the run has not finished an epoch yet")
+        raise UserError(f"{path} does not exist: train the run again, or name another")
     status = path.stat()
     return f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
