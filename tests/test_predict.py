@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,7 @@ def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Traine
         ("absent.mp4", "", Wishes(), "absent.mp4 does not exist"),
         ("a.mp4", "nowhere", Wishes(), "nowhere does not exist: give a run folder, or the model.onnx"),
         ("a.mp4", ".", Wishes(), "holds no finished run"),
+        ("a.mp4", "a.mp4", Wishes(), "a.mp4 is neither: give a run folder, or the model.onnx"),
         ("a.mp4", "", Wishes(format="xml"), "format=xml is unknown: give text, json, csv"),
         ("a.mp4", "", Wishes(threshold=7), "threshold=7 is no score"),
         ("a.mp4", "", Wishes(threshold=True), "threshold=True is no score"),
@@ -295,6 +298,27 @@ def test_the_page_is_self_contained_and_escapes_names(judge: TorchJudge, tmp_pat
     assert page.count("data:image/jpeg") == 2 * 4 * 2, "two persons, four frames, face and evidence"
     assert str(escape(meaning(judged))) in page
     assert page.count("<circle") == 8 and page.count('fill="#fff"') == 1, "frames without a face are hollow"
+
+
+def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
+    judge: TorchJudge, tmp_path: Path
+) -> None:
+    scores = [0.999, 0.998, 0.001, 0.002]
+    judged = judge_video(prepared(*[clip()] * 4), Fixed(judge.card, scores), 0.99, maps=True)
+    write_page(judged, tmp_path / "verdict.html")
+    page = (tmp_path / "verdict.html").read_text()
+    names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(?:person|threshold) \d', page)
+    places = sorted((float(x), float(y)) for x, y in names)
+    assert len(places) == 5, "four persons and the threshold"
+    assert all(after[0] - before[0] >= 100 for before, after in pairwise(places))
+    assert all(20 <= y <= 200 for _, y in places)
+    assert "each of the 4 persons it found" in meaning(judged)
+
+
+def test_what_a_frame_adds_is_not_called_its_score(judge: TorchJudge) -> None:
+    whole = Fixed(judge.card._replace(whole_clip=True), [0.9])
+    assert "each frame adds 0.90" in as_text(judge_video(prepared(clip()), whole, None))
+    assert "by frame 0.90" in as_text(judge_video(prepared(clip()), Fixed(judge.card, [0.9]), None))
 
 
 def test_a_folder_gives_a_row_for_every_video(trained: Trained, several: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from dfdc_lightning.predict.words import headline, meaning
 _QUALITY = 88  # of the JPEGs on the page
 _SIDE = 160  # pixels of a face on the page
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 220, 44, 34, 10  # of the curve, in SVG units
+_LABEL, _LABELS = 105, 5  # room for a person's name, and how many fit beside the threshold's
 
 
 class Cell(NamedTuple):
@@ -89,12 +90,13 @@ def _curve(verdict: Verdict) -> dict[str, Any]:
     """Where the curve's points lie in the drawing; frames without a found face are hollow."""
     last = max(verdict.prepared.n_frames - 1, 1)
     lines = []
-    for person in verdict.persons:
+    for place, person in enumerate(verdict.persons):
         points = [
             (_x(frame / last), _y(score), bool(found))
             for frame, score, found in zip(person.times, person.frame_scores, person.clip.found, strict=True)
         ]
-        lines.append({"number": person.number, "decides": person.decides, "points": points})
+        label = _label(place, points) if len(verdict.persons) > 1 and place < _LABELS else None
+        lines.append({"number": person.number, "decides": person.decides, "points": points, "label": label})
     ticks = np.linspace(0, 1, 6)
     return {
         "width": _WIDTH,
@@ -107,6 +109,15 @@ def _curve(verdict: Verdict) -> dict[str, Any]:
         "x": [(_x(tick), _second(tick * last, verdict)) for tick in ticks],
         "y": [(_y(tick), f"{tick:g}") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)],
     }
+
+
+def _label(place: int, points: list[tuple[float, float, bool]]) -> tuple[float, float]:
+    """Where a line's name begins: beside those of the others, above the line or, at the top, below it."""
+    x = float(_LEFT + 10 + place * _LABEL)
+    x_points, y_points, _ = zip(*points, strict=True)
+    highest = min(np.interp(np.linspace(x, x + _LABEL, 9), x_points, y_points))
+    lowest = max(np.interp(np.linspace(x, x + _LABEL, 9), x_points, y_points))
+    return x, round(float(highest - 9 if highest > 32 else lowest + 24), 1)
 
 
 def _second(frame: float | int, verdict: Verdict) -> str:

@@ -31,10 +31,11 @@ def as_text(verdict: Verdict) -> str:
         f"  {side} the threshold {verdict.threshold:.3g} on the score, {verdict.threshold_source}",
     ]
     for person in verdict.persons:
+        by_frame = "each frame adds" if verdict.card.whole_clip else "by frame"
         frames = " ".join(f"{score:.2f}" for score in person.frame_scores)
         decides = ", decides" if many and person.decides else ""
         found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"
-        lines.append(f"  person {person.number} ({found}): {person.score:.3f}; by frame {frames}")
+        lines.append(f"  person {person.number} ({found}): {person.score:.3f}; {by_frame} {frames}")
         lines += [f"    warning: {sentence}" for sentence in person.cautions]
     lines.append(f"  model: {verdict.card.name}")
     return "\n".join(lines)
@@ -49,6 +50,12 @@ def meaning(verdict: Verdict) -> str:
         f"The model looked at {frames} frames of one person's face, spread evenly over the video, and "
         f"compared them with what it had learned from {n} videos, {card.counts['train'][FAKE]} of them FAKE."
     ]
+    if len(verdict.persons) > 1:
+        parts.append(
+            f"It did so for each of the {len(verdict.persons)} persons it found, and the highest score of "
+            "one seen long enough counts; in training, validation and test it judged one person a video, so "
+            "that a false alarm is likelier here."
+        )
     if person.probability is None:
         parts.append(
             "Its score lies between 0 (REAL) and 1 (FAKE) and ranks videos; 0.9 does not mean that nine in "
