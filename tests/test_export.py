@@ -20,6 +20,7 @@ from dfdc_lightning.explain.reading import Reading
 from dfdc_lightning.export import Parity, export, traced
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.models.detector import Detector
+from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.judges import open_judge
 from dfdc_lightning.runs import Run
 
@@ -126,6 +127,43 @@ def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:
     (tmp_path / "cut" / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json does not exist: it belongs beside the model"):
         open_judge(tmp_path / "cut")
+
+
+def test_a_model_beside_anothers_card_is_a_sentence(exported: Path, tmp_path: Path) -> None:
+    faces = np.zeros((1, 4, 3, 48, 48), np.uint8)
+    shutil.copytree(exported, tmp_path / "mixed")
+    detector = build("frame", timm.create_model("test_resnet", num_classes=0))
+    traced(detector, np.zeros((2, 3, 3, 48, 48), np.uint8)).save(tmp_path / "mixed" / "model.onnx")
+    with pytest.raises(UserError, match=r"is not the model that model\.json describes \(4 faces of 48"):
+        open_judge(tmp_path / "mixed").read(faces, maps=False)
+    (tmp_path / "mixed" / "model.onnx").write_bytes(b"")
+    with pytest.raises(UserError, match=r"model\.onnx is damaged or no ONNX model"):
+        open_judge(tmp_path / "mixed").read(faces, maps=False)
+
+
+@pytest.mark.parametrize(
+    "detector",
+    [
+        {"class": "subprocess.Popen", "args": ["touch", "started"]},
+        {"class": "dfdc_lightning.faces.finder.Gone"},
+        {"class": "not_installed.Finder"},
+        {},
+    ],
+)
+def test_a_card_starts_nothing_but_a_face_finder(
+    detector: dict[str, object], exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = Card.read(exported / "model.json")
+    card.preparation["detector"] = detector
+    with pytest.raises(UserError, match="the face preparation recorded there is not one of this version"):
+        card.make_preparation()
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_face_model_that_the_finder_does_not_take_is_a_sentence(exported: Path) -> None:
+    with pytest.raises(UserError, match=r"detector\.model= means nothing to Haar: leave it out"):
+        Card.read(exported / "model.json").make_preparation("yunet.onnx")
 
 
 def test_an_export_needs_the_clips_of_its_run(trained: Trained, tiny_cache: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,18 @@ class FacePreparation:
         Raises:
             UserError: When this version of the code cannot give the same pixels.
         """
-        detector = dict(settings["detector"])
-        module, _, name = detector.pop("class").rpartition(".")
-        finder = getattr(import_module(module), name)(**detector, **finder_arguments)
-        built = cls(finder, **{key: settings[key] for key in ("frames", "size", "margin", "smoothing")})
+        try:
+            detector = dict(settings["detector"])
+            kind = _finder_class(detector.pop("class"))
+            if unknown := finder_arguments.keys() - signature(kind).parameters.keys():
+                raise UserError(f"detector.{min(unknown)}= means nothing to {kind.__name__}: leave it out")
+            finder = kind(**detector, **finder_arguments)
+            built = cls(finder, **{key: settings[key] for key in ("frames", "size", "margin", "smoothing")})
+        except (KeyError, TypeError, AttributeError, ImportError) as error:
+            raise UserError(
+                f"the face preparation recorded there is not one of this version ({error!r}): prepare the "
+                "cache again with this version"
+            ) from None
         if built.settings != settings:
             changed = [key for key in settings if built.settings.get(key) != settings[key]]
             raise UserError(
@@ -135,6 +144,15 @@ class FacePreparation:
         boxes = crop_boxes(person.boxes, self.margin, self.smoothing)
         faces = crops(frames.images, boxes, self.size)
         return FaceClip(faces, boxes.astype(np.float32), np.asarray(frames.indices, np.int64), person.found)
+
+
+def _finder_class(path: str) -> type[Any]:
+    """The face finder of that name; a record that somebody sent must not be able to start anything else."""
+    module, _, name = path.rpartition(".")
+    kind = getattr(import_module(module), name)
+    if not (isinstance(kind, type) and all(hasattr(kind, each) for each in ("settings", "find"))):
+        raise TypeError(f"{path} is no face finder")
+    return kind
 
 
 def profile_of(settings: Mapping[str, Any]) -> str:

@@ -36,12 +36,11 @@ class Card(NamedTuple):
             UserError: When the run is not finished or does not say how its faces were prepared.
         """
         result = run.result
-        data = result["data"]
+        data = result.get("data", {})
         if not data.get("preparation"):
             raise UserError(
-                f"{run.result_file} does not say how the faces of its cache were prepared: train again "
-                f"with this "
-                "version on a cache made by prepare_faces.py"
+                f"{run.result_file} does not say how the faces of its cache were prepared: train again with "
+                "this version on a cache made by prepare_faces.py"
             )
         predictions = read_predictions(run.predictions)
         fault = predictions.faults.get("val", "")

@@ -82,21 +82,35 @@ class OnnxJudge:
     def __init__(self, path: Path, card: Card | None = None) -> None:
         self.card = card or Card.read(path.with_suffix(".json"))
         self.identity = _identity(path)
-        self._session = _started(lambda: self._load(path))
+        self._session = _started(lambda: self._load(path, self.card))
 
     @staticmethod
-    def _load(path: Path) -> Any:
+    def _load(path: Path, card: Card) -> Any:
         try:
             import onnxruntime
-            from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
+            from onnxruntime.capi.onnxruntime_pybind11_state import (
+                Fail,
+                InvalidArgument,
+                InvalidGraph,
+                InvalidProtobuf,
+            )
         except ModuleNotFoundError:
             raise UserError(f"run={path} needs onnxruntime: pip install 'dfdc-lightning[export]'") from None
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # what a user can mend is said below
         try:
-            return onnxruntime.InferenceSession(str(path), options, onnxruntime.get_available_providers())
-        except (Fail, InvalidGraph, InvalidProtobuf) as error:
+            session = onnxruntime.InferenceSession(str(path), options, onnxruntime.get_available_providers())
+        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
             raise UserError(f"{path} is damaged or no ONNX model ({error}): export it again") from None
+        frames, size = card.preparation["frames"], card.preparation["size"]
+        takes = {each.name: each.shape[1:] for each in session.get_inputs()}
+        gives = {each.name for each in session.get_outputs()}
+        if takes != {"faces": [frames, 3, size, size]} or not gives >= set(Reading._fields):
+            raise UserError(
+                f"{path} is not the model that model.json describes ({frames} faces of {size} pixels): "
+                "export it again"
+            )
+        return session
 
     def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
         """See `Judge.read`."""
