@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 import timm
 import torch
 from forgeries import SIDE, Forgeries, Trained, build
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
@@ -19,11 +21,14 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.__main__ import main
 from dfdc_lightning.explain.gallery import choose
 from dfdc_lightning.explain.gradcam import read_with_maps
+from dfdc_lightning.explain.mean_map import MeanMap
 from dfdc_lightning.explain.overlay import overlay
 from dfdc_lightning.explain.reading import evidence
 from dfdc_lightning.explain.readout import read
+from dfdc_lightning.explain.strip import Subject, draw_strip
 from dfdc_lightning.models.detector import Detector, scores
 from dfdc_lightning.report.predictions import Scores
+from dfdc_lightning.report.style import RC
 
 KINDS = ("frame", "sequence")
 
@@ -133,6 +138,29 @@ def test_evidence_lies_in_the_swapped_region(
     assert inside > 0.5, f"{inside:.0%} of the evidence lies in the {area:.0%} that are swapped"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_hiding_the_evidence_lowers_the_score_more_than_hiding_as_much_elsewhere(
+    kind: str, taught: dict[str, Detector], forgeries: Forgeries
+) -> None:
+    """The deletion test: a map that shows where a score comes from says what the score cannot do without."""
+    reading = read_with_maps(taught[kind], forgeries.faces)
+    assert reading.maps is not None
+    right = forgeries.label & (reading.scores > 0.5)
+    faces, maps = forgeries.faces[right], reading.maps[right]
+
+    def drop(most: bool) -> np.ndarray:
+        hidden = faces.copy()
+        for face, each in zip(
+            hidden.reshape(-1, 3, SIDE, SIDE), maps.reshape(-1, *maps.shape[2:]), strict=True
+        ):
+            large = cv2.resize(each if most else -each, (SIDE, SIDE))
+            plain = face.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+            np.copyto(face, plain, where=large >= np.quantile(large, 0.8))
+        return reading.logits[right].mean(1) - read(taught[kind], hidden).logits.mean(1)
+
+    assert drop(most=True).mean() > 0.1 + drop(most=False).mean()
+
+
 def test_real_faces_show_less_evidence_for_fake(taught: dict[str, Detector], forgeries: Forgeries) -> None:
     reading = read_with_maps(taught["frame"], forgeries.faces)
     assert reading.maps is not None
@@ -172,6 +200,33 @@ def test_the_gallery_takes_the_most_confident_of_each_kind() -> None:
         ("FAKE called FAKE (right)", ["e"]),
         ("FAKE called REAL (wrong)", ["h"]),
     ]
+
+
+def subject(video: str = "v", frames: int = 2, places: int = 2, label: str = "FAKE") -> Subject:
+    rng = np.random.default_rng(0)
+    faces = rng.integers(0, 256, (frames, 3, 32, 32), dtype=np.uint8)
+    maps = rng.normal(size=(frames, places, places)).astype(np.float32)
+    return Subject(video, label, faces, 0.9, np.full(frames, 0.9, np.float32), maps)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 10])
+@pytest.mark.parametrize(
+    "video", ["aagfhgtpmv", "manipulated_sequences_Deepfakes_c23_videos_033_097_and_more"]
+)
+def test_the_title_of_a_strip_lies_inside_the_picture(frames: int, video: str) -> None:
+    with matplotlib.rc_context(RC):
+        figure = draw_strip(subject(video, frames), 0.6, whole_clip=False)
+        FigureCanvasAgg(figure).draw()
+        (title,) = (text for text in figure.texts if "called FAKE" in text.get_text().replace("\n", " "))
+        extent = title.get_window_extent()
+    assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width and extent.y1 <= figure.bbox.height
+    assert "(threshold 0.6)" in title.get_text().replace("\n", " ")
+
+
+def test_maps_of_four_places_are_not_said_to_lie_on_the_face() -> None:
+    coarse, fine = (MeanMap(0.6).add_all([subject(places=places)]) for places in (2, 7))
+    assert "cannot be told" in coarse.sentence() and "lies on the detected face" not in coarse.sentence()
+    assert "lies on the detected face" in fine.sentence() and "cannot be told" not in fine.sentence()
 
 
 def explain(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:

@@ -1,6 +1,7 @@
 """The most confident right and wrong verdicts of a run on its test videos, face beside evidence."""
 
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.report.predictions import Scores
 
 EACH = 4  # videos in a block of two by two
+_LETTERS = 32  # of a title above one video
 
 
 class Block(NamedTuple):
@@ -45,16 +47,15 @@ def choose(test: Scores, threshold: float, each: int = EACH) -> list[Block]:
     return blocks
 
 
-def draw_gallery(blocks: Sequence[Block], look: Callable[[str], Subject]) -> Figure:
+def draw_gallery(blocks: Sequence[Block], seen: Mapping[str, Subject]) -> Figure:
     """Two by two blocks of two by two videos: of each the frame with most evidence, face beside overlay.
 
     All overlays share one scale, so that faint means little evidence.
 
     Args:
         blocks: From `choose`.
-        look: A video's name → what the detector read from it.
+        seen: What the detector read from each of their videos, by name.
     """
-    seen = {video: look(video) for block in blocks for video in block.videos}
     shown = [seen[video].evidence(block.called == FAKE) for block in blocks for video in block.videos]
     full = brightest(np.concatenate([maps.reshape(-1, *maps.shape[-2:]) for maps in shown])) if shown else 1.0
     figure = Figure(figsize=(9.2, 6.4))
@@ -77,4 +78,5 @@ def _draw_block(part: SubFigure, block: Block, seen: Sequence[Subject], full: fl
         frame = int(maps.sum(axis=(1, 2)).argmax())
         face = subject.faces[frame]
         axes.imshow(row([face.transpose(1, 2, 0), overlay(face, maps[frame], full, fake)]))
-        axes.set_title(f"{subject.video}: {subject.score:.3f}", fontsize=8, pad=3)
+        title = textwrap.fill(f"{subject.video}: {subject.score:.3f}", _LETTERS)
+        axes.set_title(title, fontsize=8, pad=3)

@@ -18,6 +18,7 @@ from dfdc_lightning.faces.cache import FAKE, REAL
 
 LABELS = (FAKE, REAL)
 _SIDE = 224  # pixels of a drawn map
+_COARSE = 2  # places on a side with which every map, stretched, has the same share inside a centred square
 
 
 class MeanMap:
@@ -59,7 +60,8 @@ class MeanMap:
 
         `strength` is the evidence of a place, averaged over places, frames and videos (in the logit's unit;
         only its ratios mean something); `on_face` the share of it inside the detected face, `face_area` what
-        that share would be if evidence lay anywhere.
+        that share would be if evidence lay anywhere. Maps of two places a side cannot tell: their share is
+        that of the area, whatever they show.
         """
         present = [label for label in LABELS if self.n[label]]
         return {
@@ -77,7 +79,12 @@ class MeanMap:
         """The numbers in words, as the figure's caption."""
         numbers = self.numbers()
         parts = [f"{self.n[FAKE]} FAKE and {self.n[REAL]} REAL test videos, all of them rightly judged."]
-        if self.n[FAKE]:
+        if any(max(each.shape) <= _COARSE for each in self._maps.values()):
+            parts.append(
+                "Crops this small give maps of two places a side at most: whether evidence lies on the face "
+                "cannot be told."
+            )
+        elif self.n[FAKE]:
             share = numbers["on_face"][FAKE][FAKE]
             parts.append(
                 f"On FAKE videos {share:.0%} of the evidence for FAKE lies on the detected face "

@@ -1,5 +1,6 @@
 """One clip as a picture: its faces, the evidence in each, and the score of each frame."""
 
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from dfdc_lightning.explain.reading import Reading, evidence
 from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR
 
 _GAP = 4  # pixels between faces
+_LEAST_WIDTH = 4.2  # inches, so that a title has room above few faces too
+_NAMES = 0.75  # inches for the rows' names
+_LETTERS = 11  # of a title, an inch
 _ON_WHITE = {
     "facecolor": "white",
     "edgecolor": "none",
@@ -59,13 +63,14 @@ def draw_strip(subject: Subject, threshold: float, whole_clip: bool) -> Figure:
         [overlay(face, each, full, fake) for face, each in zip(subject.faces, maps, strict=True)], _GAP
     )
     t, side = len(subject.faces), subject.faces.shape[-1]
-    figure = Figure(figsize=(1.05 * t, 3.95))
-    upper, middle, lower = figure.subplots(3, 1, height_ratios=[1, 1, 1.05])
+    width = max(1.05 * t, _LEAST_WIDTH)
+    face = (width - _NAMES) / t
+    figure = Figure(figsize=(width, 2 * face + 2))
+    upper, middle, lower = figure.subplots(3, 1, height_ratios=[face, face, 1.05])
     verdict, colour = ("FAKE", FAKE_COLOUR) if fake else ("REAL", REAL_COLOUR)
     truth = f", is {subject.label}" if subject.label else ""
-    figure.suptitle(
-        f"{subject.video}: called {verdict}{truth}, score {subject.score:.3f} (threshold {threshold:.3g})"
-    )
+    title = f"{subject.video}: called {verdict}{truth}, score {subject.score:.3f} (threshold {threshold:.3g})"
+    figure.suptitle(textwrap.fill(title, round(_LETTERS * width)))
     for axes, image, name in ((upper, plain, "faces"), (middle, painted, f"evidence\nfor {verdict}")):
         axes.imshow(image, aspect="auto")
         _only_name(axes, name)

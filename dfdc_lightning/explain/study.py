@@ -113,7 +113,7 @@ def draw_gallery_of(explanation: Explanation) -> Figure:
     videos = [video for block in blocks for video in block.videos]
     seen = {subject.video: subject for subject in explanation.look(videos)}
     with matplotlib.rc_context(RC):
-        return draw_gallery(blocks, seen.__getitem__)
+        return draw_gallery(blocks, seen)
 
 
 def save(figure: Figure, path: Path) -> Path:
