@@ -26,7 +26,7 @@ from dfdc_lightning.predict.many import ENDINGS
 from dfdc_lightning.predict.page import body
 from dfdc_lightning.predict.verdict import Prepare, judge_video
 from dfdc_lightning.runs import command
-from dfdc_lightning.video.packets import survey
+from dfdc_lightning.video.packets import opened, survey
 
 _INTRO = (
     "# Is this face swapped?\n"
@@ -67,7 +67,7 @@ class Desk:
         if not upload.is_file():  # the same file lies in the same place, whoever drops it
             raise UserError(f"{upload} was dropped twice and removed with the other verdict: drop it again")
         try:
-            with av.open(str(upload)) as container:
+            with opened(upload) as container:
                 said = (container.duration or 0) / av.time_base
             seconds = max(said, survey(upload).seconds)  # what is streamed does not say how long it takes
         except (av.FFmpegError, OSError) as error:

@@ -263,6 +263,7 @@ BAD = {
     "absent.mp4": lambda path: None,
     "header_only.mp4": lambda path: path.write_bytes(encode(path).read_bytes()[:32]),
     "sound_only.mp4": sound_only,
+    "unknown_codec.mp4": lambda path: path.write_bytes(encode(path).read_bytes().replace(b"avc1", b"zzzz")),
 }
 
 
@@ -287,6 +288,20 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
         pass
     with pytest.raises(FrameError, match="Permission denied"):
         read_frames(path)
+
+
+def test_a_title_that_is_no_utf8_does_no_harm(tmp_path: Path) -> None:
+    plain, titled = encode(tmp_path / "plain.mp4"), tmp_path / "titled.mp4"
+    with av.open(str(plain)) as source, av.open(str(titled), "w") as target:
+        target.metadata["title"] = "a title"
+        track = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = track
+                target.mux(packet)
+    titled.write_bytes(titled.read_bytes().replace(b"a title", "é title".encode("latin-1")))
+    for image, same in zip(read_frames(titled).images, read_frames(plain).images, strict=True):
+        assert (image == same).all()
 
 
 def test_any_name_is_read(tmp_path: Path) -> None:

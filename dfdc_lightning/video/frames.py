@@ -24,7 +24,7 @@ from av.video.reformatter import VideoReformatter
 from jaxtyping import Int64, UInt8
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.video.packets import Packet, survey
+from dfdc_lightning.video.packets import Packet, opened, survey
 
 # What to decode of a packet: FFmpeg's skip_frame, or nothing.
 _ALL, _REFERRED, _NONE = "DEFAULT", "NONREF", ""
@@ -138,7 +138,7 @@ def _plan(packets: Sequence[Packet], wanted: set[int]) -> list[str]:
 
 def _decoded(path: Path, plan: Iterable[str]) -> Iterator[Any]:
     """The frames that come out when each packet is decoded as planned, in the order they are shown."""
-    with av.open(str(path)) as container:
+    with opened(path) as container:
         stream = container.streams.best("video")
         decoder = stream.codec_context
         decoder.thread_count = (

@@ -2,7 +2,7 @@
 
 from bisect import bisect, insort
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 
@@ -28,6 +28,11 @@ class Survey(NamedTuple):
     damage: str  # "", or what is broken about the file
 
 
+def opened(path: Path) -> Any:
+    """A video file open for reading; a title that is no UTF-8 does no harm."""
+    return av.open(str(path), metadata_errors="replace")
+
+
 def survey(path: Path) -> Survey:
     """Read all packets of a file's video stream, decoding none.
 
@@ -40,10 +45,12 @@ def survey(path: Path) -> Survey:
         av.FFmpegError: When the file is no video that FFmpeg knows.
         OSError: When it cannot be opened.
     """
-    with av.open(str(path)) as container:
+    with opened(path) as container:
         stream = container.streams.best("video")
         if stream is None:
             return Survey([], False, 0.0, "holds no video stream")
+        if stream.codec_context is None:
+            return Survey([], False, 0.0, "holds video of a codec that nobody here can decode")
         context = stream.codec_context
         length = _length_bytes(stream.codec.name, bytes(context.extradata or b""))
         packets: list[Packet] = []
