@@ -24,19 +24,20 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.reading import Reading
 from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.conditions import measure
-from dfdc_lightning.faces.finder import Haar
+from dfdc_lightning.faces.finder import Haar, YuNet
 from dfdc_lightning.faces.preparation import FacePreparation
 from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.cautions import cautions
 from dfdc_lightning.predict.judges import TorchJudge
-from dfdc_lightning.predict.many import Journal, judge_all
+from dfdc_lightning.predict.many import Attempt, Journal, judge_all
 from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.session import Wishes, predict
 from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
 from dfdc_lightning.predict.words import as_text, meaning
 from dfdc_lightning.report.predictions import Scores
 from dfdc_lightning.runs import Run
+from dfdc_lightning.video.frames import Frames
 
 
 def test_rows(trained: Trained) -> list[dict[str, str]]:
@@ -400,6 +401,24 @@ def test_a_file_that_changes_or_goes_away_meanwhile_keeps_its_row(tmp_path: Path
     with Journal(tmp_path / "journal", {}) as journal:
         outcomes = judge_all(videos, prepare, lambda _: {}, journal, 1, meanwhile)
     assert [outcome["status"] for outcome in outcomes] == ["unreadable", "unreadable"]
+
+
+def test_whatever_one_video_does_the_others_of_a_folder_are_judged(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("no video")
+
+    class Broken(FacePreparation):
+        def read(self, path: Path) -> Frames:
+            raise ZeroDivisionError("of this video's own")
+
+    outcome = Attempt(Prepare(Broken(Haar())))(tmp_path / "a.mp4")
+    assert isinstance(outcome, dict)
+    assert outcome["status"] == "failed"
+    assert outcome["detail"].endswith("a.mp4: ZeroDivisionError: of this video's own")
+    (tmp_path / "text.onnx").write_text("no model")
+    without_model = Attempt(Prepare(FacePreparation(YuNet(tmp_path / "text.onnx"), frames=1)))
+    write_video(tmp_path / "wall.mp4", [np.full((96, 128, 3), 90, np.uint8)])
+    with pytest.raises(UserError, match=r"text\.onnx is not a YuNet model"):
+        without_model(tmp_path / "wall.mp4")
 
 
 def test_a_name_that_is_no_utf8_is_spelt_out(

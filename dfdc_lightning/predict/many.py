@@ -72,6 +72,10 @@ class Attempt:
             return self.prepare(path)
         except FrameError as error:
             return failed(path, error.status, str(error))
+        except UserError:  # not the video's fault
+            raise
+        except Exception as error:  # whatever one video does, the others go on; its row says what it was
+            return failed(path, "failed", f"{path}: {type(error).__name__}: {error}")
 
 
 def failed(path: Path, status: str, detail: str) -> Outcome:
