@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from dfdc_lightning.runs import command, one_sentence
 
@@ -17,9 +17,10 @@ def main(config: DictConfig) -> None:
     from dfdc_lightning.report.tables import results
     from dfdc_lightning.report.write import write_report
 
-    studies = [config.study] if isinstance(config.study, str) else [str(name) for name in config.study]
+    named = config.study if isinstance(config.study, ListConfig) else [config.study]
+    studies = list(dict.fromkeys(str(name) for name in named))
     evidence, folder = write_report(
-        Path(config.root), studies, config.baseline, config.n_resamples, config.seed, config.confidence
+        Path(config.root), studies, str(config.baseline), config.n_resamples, config.seed, config.confidence
     )
     table = results(evidence)
     print(table.markdown(), table.caption, *(f"note: {note}" for note in evidence.notes), sep="\n")

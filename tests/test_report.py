@@ -123,7 +123,11 @@ def test_studies_on_other_videos_are_not_compared(root: Path) -> None:
         (["study=absent"], "study=absent: .*absent does not exist; studies in .*: toy"),
         (["study=toy", "baselin=x"], "baselin"),
         (["study=toy", "confidence=95"], "confidence=95"),
+        (["study=toy", "confidence=high"], "confidence=high"),
         (["study=toy", "n_resamples=0"], "n_resamples=0"),
+        (["study=toy", "n_resamples=many"], "n_resamples=many"),
+        (["study=toy", "seed=-1"], "seed=-1"),
+        (["study=2024"], "study=2024: .*2024 does not exist"),
         (["study=toy", "root=nowhere"], "nowhere/toy does not exist; studies in nowhere: none"),
     ],
 )

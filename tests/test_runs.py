@@ -14,7 +14,7 @@ from sweeping import ROOT, toy
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.runs import Run, differences, result_settings
+from dfdc_lightning.runs import Run, check_values, differences, result_settings
 
 
 @contextmanager
@@ -77,6 +77,38 @@ def test_the_clips_of_the_cache_count_but_not_its_rejects(tiny_cache: Path, tmp_
     assert settings(f"data.cache={tmp_path}") == before
     cache.write_rows([rows[0]._replace(label="FAKE" if rows[0].label == "REAL" else "REAL"), *rows[1:]])
     assert settings(f"data.cache={tmp_path}") != before
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("seed=a", "seed=a is not a whole number from 0 to"),
+        ("seed=-1", "seed=-1 is not"),
+        ("seed=1.5", "seed=1.5 is not"),
+        ("trainer.max_epochs=three", "trainer.max_epochs=three is not a whole number of at least 1"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0 is not"),
+        ("data.batch_size=false", "data.batch_size=False is not"),
+        ("model.optimizer.lr=fast", "model.optimizer.lr=fast is not a number of at least 0"),
+        ("model.threshold=2", "model.threshold=2 is not a number from 0 to 1"),
+        ("overwrite=no", "overwrite=no is neither true nor false"),
+        ("name=a/b", "name=a/b is not the name of one folder"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(override: str, sentence: str) -> None:
+    with composed() as config:
+        check_values(config)
+    with composed(override) as config, pytest.raises(UserError, match=sentence):
+        check_values(config)
+
+
+def test_a_wrong_value_changes_no_file(tmp_path: Path) -> None:
+    assert toy(tmp_path, "seed=0").status == 0
+    kept = {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()}
+    for words in (["seed=0", "overwrite=no"], ["seed=a"], ["-m", "seed=0,a"]):
+        said = toy(tmp_path, *words)
+        assert said.status == 2 and said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()} == kept
+    assert not (tmp_path / "multirun" / "toy" / "toy" / "a").exists()
 
 
 def folder_with(root: Path, **files: str) -> Run:

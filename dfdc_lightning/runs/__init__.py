@@ -2,6 +2,6 @@
 
 from dfdc_lightning.runs.command import command, one_sentence
 from dfdc_lightning.runs.run import Run
-from dfdc_lightning.runs.settings import differences, result_settings
+from dfdc_lightning.runs.settings import check_values, differences, result_settings
 
-__all__ = ["Run", "command", "differences", "one_sentence", "result_settings"]
+__all__ = ["Run", "check_values", "command", "differences", "one_sentence", "result_settings"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 
 # Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
@@ -33,12 +35,45 @@ CANNOT_CHANGE_RESULTS = (
 )
 _NOT_SHOWN = ("study", "name", "seed", "logger", "plan", "print_config")  # in the title, or beside the point
 CACHE_CONTENT = "data.cache content"
+# What would be noticed late or never; an overwrite=no, which is text to Hydra, would even count as yes.
+_NUMBERS = {  # its type, the least, the most
+    "seed": (int, 0, 2**32 - 1),
+    "trainer.max_epochs": (int, 1, math.inf),
+    "data.batch_size": (int, 1, math.inf),
+    "model.optimizer.lr": (float, 0, math.inf),
+    "model.threshold": (float, 0, 1),
+}
+_SWITCHES = ("overwrite", "plan", "print_config")
+
+
+def check_values(config: DictConfig) -> None:
+    """Refuse values that no run can have, before anything is written.
+
+    Args:
+        config: The configuration of one job.
+
+    Raises:
+        UserError: With the key and what it can be.
+    """
+    for key, (kind, least, most) in _NUMBERS.items():
+        value: Any = OmegaConf.select(config, key, default=least)
+        if type(value) not in (int, kind) or not least <= value <= most:
+            what = "a whole number" if kind is int else "a number"
+            reach = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+            raise UserError(f"{key}={value} is not {what} {reach}")
+    for key in _SWITCHES:
+        if not isinstance(config[key], bool):
+            raise UserError(f"{key}={config[key]} is neither true nor false")
+    if Path(str(config.name)).name != str(config.name):
+        raise UserError(
+            f"name={config.name} is not the name of one folder: the report would not find the run"
+        )
 
 
 def result_settings(config: DictConfig) -> dict[str, Any]:
     """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and the cache's content."""
     flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
-    kept = {key: value for key, value in flat.items() if not _cannot_change_results(key)}
+    kept = {key: value for key, value in flat.items() if not cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
     if manifest.is_file():
         status = manifest.stat()
@@ -98,7 +133,8 @@ def _compact(node: Any) -> str:
     return f"{str(node.get('_target_', '')).rpartition('.')[2]}({inner})"
 
 
-def _cannot_change_results(key: str) -> bool:
+def cannot_change_results(key: str) -> bool:
+    """Whether a key of the configuration only says where and how a run is watched or computed."""
     return any(key == prefix or key.startswith(prefix + ".") for prefix in CANNOT_CHANGE_RESULTS)
 
 

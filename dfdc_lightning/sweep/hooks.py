@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.runs import Run, one_sentence, result_settings
+from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration
 from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
 
@@ -29,18 +29,13 @@ class SweepHooks(Callback):
         self.plan: Plan | None = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """A single run: with plan=true show what it would do, and stop."""
-        if config.plan:
-            with one_sentence():
-                print(
-                    show_plan(
-                        Plan(
-                            Path(config.hydra.run.dir).parent.parent,
-                            (planned_run(config, config.hydra.run.dir),),
-                        )
-                    )
-                )
-            raise SystemExit(0)
+        """A single run: refuse values that cannot be; with plan=true show what it would do, and stop."""
+        with one_sentence():
+            check_values(config)
+            if config.plan:
+                study = Path(config.hydra.run.dir).parent.parent
+                print(show_plan(Plan(study, (planned_run(config, config.hydra.run.dir),))))
+                raise SystemExit(0)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Look at all run folders; stop here when there is nothing to train, or with plan=true."""
@@ -123,6 +118,7 @@ def planned_sweep(config: DictConfig) -> Plan:
 
 def planned_run(config: DictConfig, folder: str) -> PlannedRun:
     """What is to be done for one job."""
+    check_values(config)
     task = config.copy()
     with open_dict(task):
         del task["hydra"]
