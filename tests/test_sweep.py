@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sweeping import TOY, results, start, toy
+from sweeping import ROOT, TOY, results, run, start, toy
 
 
 def test_a_sweep_skips_resumes_and_starts_and_says_which(tmp_path: Path) -> None:
@@ -72,6 +72,13 @@ def test_a_plan_trains_nothing_and_estimates_from_finished_runs(tmp_path: Path) 
     assert ("toy", "2", "start", "2", "2", "min") in lines
     assert "3 runs: 1 to start, 1 to resume, 1 to skip; about 3 min of training" in said.out
     assert sorted(tmp_path.rglob("*")) == before, "planning left something behind"
+
+
+def test_a_single_run_is_planned_too(tmp_path: Path, tiny_cache: Path) -> None:
+    said = run(ROOT / "train.py", "experiment=jpeg", f"data.cache={tiny_cache}", "plan=true", cwd=tmp_path)
+    assert said.status == 0, said.err
+    assert ["jpeg", "0", "start", "10", "?"] in [line.split() for line in said.out.splitlines()]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_runs_that_would_share_a_folder_are_refused_before_anything_starts(tmp_path: Path) -> None:

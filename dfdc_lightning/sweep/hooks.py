@@ -30,6 +30,7 @@ class SweepHooks(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """A single run: refuse values that cannot be; with plan=true show what it would do, and stop."""
+        HydraConfig.instance().set_config(config)  # Hydra itself does so only after this
         with one_sentence():
             check_values(config)
             if config.plan:
