@@ -127,6 +127,18 @@ def test_ctrl_c_stops_within_five_seconds_and_leaves_no_process(tmp_path: Path, 
     assert toy(tmp_path, "-m", "seed=0,1").outcomes() == {"toy 0": "resumed", "toy 1": "done"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_so_and_is_no_success(tmp_path: Path, tiny_cache: Path, number: int) -> None:
+    words = ("scale=demo", "model.backbone.name=test_resnet", "trainer.max_epochs=1000", "data.batch_size=2")
+    train = start(ROOT / "train.py", *words, f"data.cache={tiny_cache}", cwd=tmp_path)
+    wait_for(tmp_path / "multirun/dfdc/baseline/0/metrics.csv")
+    train.send_signal(number)
+    _, err = train.communicate(timeout=20)
+    assert train.returncode == 130
+    assert err == "stopped: the same command goes on from here\n"
+    assert not (tmp_path / "multirun/dfdc/baseline/0/error.txt").exists()
+
+
 def test_a_killed_sweep_takes_its_run_with_it(tmp_path: Path) -> None:
     toy(tmp_path, "plan=true")
     sweep = start(TOY, "-m", "seed=0,1", cwd=tmp_path, TOY_FATES='{"0": "stubborn"}')

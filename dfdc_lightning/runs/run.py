@@ -158,12 +158,18 @@ class Run:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Leave the traceback of a failure in error.txt, and no trace of an earlier one after success."""
+        """Leave the traceback of a failure in error.txt, and no trace of an earlier one after success.
+
+        Raises:
+            KeyboardInterrupt: When the run was stopped by Ctrl-C or SIGTERM: half-done, not failed.
+        """
         self.error.unlink(missing_ok=True)
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):  # stopped by the user: half-done, not failed
+        except KeyboardInterrupt:
             raise
+        except SystemExit as stop:  # how Lightning passes both on, SIGTERM with the exit code of success
+            raise KeyboardInterrupt from stop
         except BaseException:
             atomic.write_text(self.error, traceback.format_exc())
             raise
