@@ -1,7 +1,10 @@
 """A run folder is claimed by one process, for one configuration, and never mistaken for what it is not."""
 
 import json
-from collections.abc import Iterator
+import math
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,12 +12,15 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict
-from sweeping import ROOT, toy
+from omegaconf import DictConfig, open_dict, read_write
+from sweeping import ROOT, environment, toy
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, differences, result_settings
+from dfdc_lightning.sweep import isolation
+from dfdc_lightning.sweep.nursery import Nursery
+from dfdc_lightning.sweep.process import Ending
 
 
 @contextmanager
@@ -109,6 +115,40 @@ def test_a_wrong_value_changes_no_file(tmp_path: Path) -> None:
         assert said.status == 2 and said.err.startswith("error: ") and said.err.count("\n") == 1
     assert {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()} == kept
     assert not (tmp_path / "multirun" / "toy" / "toy" / "a").exists()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from dfdc_lightning.runs import Run
+run = Run(Path(sys.argv[1]))
+run.lock()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_run_that_another_sweep_took_first_has_not_failed(
+    tmp_path: Path, tiny_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [sys.executable, "-c", HOLD, str(tmp_path)]
+    others: list[subprocess.Popen[str]] = []
+
+    class SlowNursery(Nursery):
+        def run(self, arguments: Sequence[str]) -> Ending:
+            others.append(subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True))
+            assert others[0].stdout is not None and others[0].stdout.readline() == "held\n"
+            return Ending(2, "error: the folder is being worked on\n")
+
+    monkeypatch.setattr(isolation, "_arguments", lambda folder: [])
+    with composed(f"data.cache={tiny_cache}") as config:
+        with read_write(HydraConfig.get()):
+            HydraConfig.get().runtime.output_dir = str(tmp_path)
+        auroc = isolation._run_apart(SlowNursery(Path("train.py"), ()), config)
+    with others[0]:
+        others[0].kill()
+    assert math.isnan(auroc) and not (tmp_path / "error.txt").exists()
+    assert "is being worked on by another process" in capsys.readouterr().err
 
 
 def folder_with(root: Path, **files: str) -> Run:

@@ -37,7 +37,7 @@ def _outcome(planned: PlannedRun) -> Outcome:
         return Outcome(planned, words[planned.state])
     if run.error.is_file():
         return Outcome(planned, "failed", f"{_gist(run.error.read_text(encoding='utf-8'))} ({run.error})")
-    return Outcome(planned, "open", "it was not reached, or its process ended without a word")
+    return Outcome(planned, "open", "not reached, in another process's hands, or ended without a word")
 
 
 def _gist(error: str) -> str:
