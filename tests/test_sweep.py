@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
-from sweeping import ROOT, TOY, results, run, start, toy
+from sweeping import ROOT, TOY, environment, results, run, start, toy
 
 
 def test_a_sweep_skips_resumes_and_starts_and_says_which(tmp_path: Path) -> None:
@@ -149,6 +151,20 @@ def test_a_killed_sweep_takes_its_run_with_it(tmp_path: Path) -> None:
     while processes_in(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert processes_in(tmp_path) == []
+
+
+def test_each_run_of_a_nursery_has_a_wandb_of_its_own(tmp_path: Path) -> None:
+    """W&B's folder for pictures goes with the first run that ends, if the runs share one."""
+    (tmp_path / "warm.py").write_text("try:\n    import wandb\nexcept ImportError:\n    pass\n")  # as timm
+    (tmp_path / "script.py").write_text(
+        "import numpy, wandb\nwandb.Image(numpy.zeros((4, 4, 3), numpy.uint8))\n"
+    )
+    twice = (
+        "from pathlib import Path\nfrom dfdc_lightning.sweep.nursery import Nursery\n"
+        "nursery = Nursery(Path('script.py').resolve(), ['warm'])\n"
+        "assert [nursery.run([]).status for _ in range(2)] == [0, 0]\n"
+    )
+    subprocess.run([sys.executable, "-c", twice], cwd=tmp_path, env=environment(), check=True)
 
 
 def wait_for(path: Path) -> None:

@@ -25,8 +25,11 @@ DRIVERS = ("/dev/nvidia-uvm", "/dev/kfd", "/dev/dxg")  # a GPU's: CUDA on Linux,
 def serve(answers: int, script: str, warm: Sequence[str]) -> None:
     """Fork a run for each command line on stdin; tell its process id and its exit status."""
     tie_to_parent()
+    # W&B keeps temporary folders from its import until the end of the process: each run needs its own.
+    sys.modules["wandb"] = None  # type: ignore[assignment]  # what would like to have it (timm) does without
     for name in warm:
         importlib.import_module(name)
+    del sys.modules["wandb"]
     if warm and holds_a_driver():  # start over and import nothing: each run will do it by itself
         os.execv(sys.executable, [sys.executable, "-m", "dfdc_lightning.sweep.fork", str(answers), script])
     # Python 3.12 warns of threads here; they are OpenBLAS's, which prepares them for a fork by itself.
