@@ -66,7 +66,7 @@ def test_an_experiment_learns_one_step_and_writes_its_files(
     with (tmp_path / "predictions.csv").open() as file:
         predictions = list(csv.DictReader(file))
     assert len(predictions) == 16
-    assert ("score_frame_0" in predictions[0]) == (not name.startswith("lstm"))
+    assert ("score_frame_0" in predictions[0]) == isinstance(detector, FrameDetector)
     assert all((tmp_path / "checkpoints" / f"{kind}.ckpt").is_file() for kind in ("best", "last"))
 
 
@@ -127,6 +127,10 @@ def test_experiments_differ_from_baseline_in_what_they_ask_and_in_nothing_else()
     assert differences("lstm_15") == lstm | {"trainer.max_epochs", "model.scheduler.T_max"}
     unfreeze = {f"callbacks.gradual_unfreeze.{key}" for key in ("_target_", "epochs")}
     assert differences("effnet") == {"model.backbone.name"} | unfreeze
+
+
+def test_a_sixth_experiment_may_write_a_whole_number() -> None:
+    assert instantiate(experiment("focal", "model.loss.gamma=4").model.loss).gamma == 4
 
 
 def test_jpeg_differs_from_the_recipe_by_one_step() -> None:
