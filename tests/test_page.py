@@ -63,7 +63,13 @@ def test_the_page_holds_everything_and_needs_nothing_else(page: Path) -> None:
         "no group of test",
     ):
         assert words in text
-    for words in ("python train.py -m study=toy", "toy/lstm/1", "loss", "trainable parameters", "torch"):
+    for words in (
+        "python train.py -m experiment=baseline,lstm",
+        "toy/lstm/1",
+        "loss",
+        "trainable parameters",
+        "torch",
+    ):
         assert words in text
     assert not re.search(r'(?:src|href)="(?!data:|#)', text)
     assert not re.search(r"@import|url\((?!data:)", text)

@@ -246,6 +246,14 @@ def test_a_start_prints_what_differs_and_the_whole_on_request(tmp_path: Path) ->
     assert "max_epochs: 2" in whole and "workers: 0" in whole
 
 
+def test_the_words_of_the_command_line_are_kept(tmp_path: Path) -> None:
+    for words in (["seed=4"], ["-m", "seed=5"]):
+        assert toy(tmp_path, *words, "lr=0.5").status == 0
+    for seed in (4, 5):
+        kept = tmp_path / f"multirun/toy/toy/{seed}/.hydra/overrides.yaml"
+        assert kept.read_text() == f"- seed={seed}\n- lr=0.5\n"
+
+
 def test_a_refused_start_leaves_the_folder_s_own_configuration(tmp_path: Path) -> None:
     toy(tmp_path, "seed=0")
     kept = {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()}

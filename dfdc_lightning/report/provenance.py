@@ -1,15 +1,14 @@
 """Where the numbers come from: configurations and their differences, data, versions, how to do it again."""
 
 import json
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.study import Run, Study
 from dfdc_lightning.report.table import ABSENT, Table
-
-# Keys that only name a run or say where it lies and how it is watched.
-_NAMES = ("study", "experiment", "name", "seed")
+from dfdc_lightning.runs.settings import cannot_change_results
 
 
 def differences(evidence: Evidence) -> Table:
@@ -25,8 +24,8 @@ def differences(evidence: Evidence) -> Table:
             rows += _rows_of_experiment([run for run in known if run.experiment == experiment], reference)
     columns = ["runs", "key", "reference", "here"]
     caption = (
-        f"Against the first run of {evidence.baseline} (or of the study, without one); names, seeds and "
-        "folders aside."
+        f"Against the first run of {evidence.baseline} (or of the study, without one); seeds, and whatever "
+        "cannot change a result, aside."
     )
     return Table("configurations", "Configuration differences", caption, columns, rows)
 
@@ -46,15 +45,16 @@ def _rows_of_experiment(runs: list[Run], reference: Run) -> list[list[str]]:
 
 def _changes(reference: Run, run: Run) -> list[list[str]]:
     ours, theirs = _flat(run), _flat(reference)
-    keys = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
-    return [[key, theirs.get(key, "absent"), ours.get(key, "absent")] for key in keys]
+    keys = sorted(ours.keys() | theirs.keys())
+    pairs = [(key, theirs.get(key, "absent"), ours.get(key, "absent")) for key in keys]
+    return [[key, a, b] for key, a, b in pairs if a != b and {a, b} != {"null", "absent"}]
 
 
 def _flat(run: Run) -> dict[str, str]:
     return {
         key: "null" if value is None else str(value)
         for key, value in _leaves(run.config)
-        if key.split(".")[0] not in _NAMES and str(run.path) not in str(value)
+        if (key.rpartition(".")[2], value) != ("seed", run.seed) and not cannot_change_results(key)
     }
 
 
@@ -110,13 +110,31 @@ def environment(study: Study) -> list[tuple[str, str]]:
 
 
 def commands(study: Study) -> list[str]:
-    """The commands that make this study again."""
-    experiments = ",".join(study.experiments)
-    seeds = ",".join(str(seed) for seed in sorted({run.seed for run in study.runs}))
-    return [
-        f"python train.py -m study={study.name} experiment={experiments} seed={seeds}",
-        f"python report.py study={study.name}",
+    """The commands that make this study again: one for all runs that differ in experiment and seed only."""
+    sweeps: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for run in study.runs:
+        if run.state == "missing":
+            continue
+        swept, others = _words(run)
+        values = sweeps.setdefault((*swept, *others), {key: [] for key in swept})
+        for key, value in swept.items():
+            values[key].append(value)
+    lines = [
+        ["python", "train.py", "-m"]
+        + [f"{key}={','.join(dict.fromkeys(found))}" for key, found in values.items()]
+        + list(words[len(values) :])
+        for words, values in sweeps.items()
     ]
+    return [shlex.join(line) for line in [*lines, ["python", "report.py", f"study={study.name}"]]]
+
+
+def _words(run: Run) -> tuple[dict[str, str], list[str]]:
+    """The words a run was started with: those a sweep goes over, and the others."""
+    named = [f"experiment={run.experiment}", f"seed={run.seed}", f"study={run.study}"]
+    pairs = [word.partition("=") for word in run.overrides or named]
+    swept = {key: value for key, _, value in pairs if key in ("experiment", "seed")}
+    others = ["".join(pair) for pair in pairs if pair[0] not in (*swept, "overwrite")]
+    return dict(sorted(swept.items())), others
 
 
 def _counted(run: Run, split: str) -> str:

@@ -145,8 +145,9 @@ def _config(study: str, experiment: str, seed: int, epochs: int) -> dict[str, An
     }
     config: dict[str, Any] = {
         "study": study,
-        "experiment": experiment,
+        "name": experiment,
         "seed": seed,
+        "data": {"cache": "data/made_up", "seed": seed},
         "loss": {"_target_": "dfdc_lightning.losses.SmoothedBCE", "smoothing": 0.005},
         "model": {"backbone": "xception", "trainable": 18},
         "augment": {"flip": {"p": 0.5}},

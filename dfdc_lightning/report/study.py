@@ -38,6 +38,7 @@ class Run:
     state: str = "missing"
     result: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    overrides: list[str] = field(default_factory=list)
     epochs: list[dict[str, float]] = field(default_factory=list)
     splits: dict[str, Scores] = field(default_factory=dict)
     detail: str = ""
@@ -131,7 +132,10 @@ def _read_run(study: str, experiment: str, seed: int, path: Path, notes: list[No
     if not path.is_dir():
         return run
     run.epochs = _read_epochs(run, notes)
-    run.config = _read_config(run, notes)
+    config = _read_yaml(run, "config.yaml", "its differences are not shown", notes)
+    run.config = config if isinstance(config, dict) else {}
+    overrides = _read_yaml(run, "overrides.yaml", "its command is not shown in full", notes)
+    run.overrides = [str(word) for word in overrides] if isinstance(overrides, list) else []
     if (path / "error.txt").is_file():
         run.state, run.detail = "failed", _last_line(path / "error.txt")
     elif not (path / "result.json").is_file():
@@ -143,8 +147,7 @@ def _read_run(study: str, experiment: str, seed: int, path: Path, notes: list[No
                 raise ValueError(f"it holds {type(result).__name__}, expected an object")
             run.result, run.state, run.detail = result, "finished", ""
         except ValueError as error:
-            run.state, run.detail = "failed", f"result.json cannot be read ({error})"
-            notes.append(Note(run.name, run.detail, "left out of everything"))
+            run.state, run.detail = "failed", f"result.json cannot be read: {error}"
     if run.state == "finished":
         run.config = run.section("config") or run.config
         _read_scores(run, notes)
@@ -233,18 +236,15 @@ def _read_epochs(run: Run, notes: list[Note]) -> list[dict[str, float]]:
         return []
 
 
-def _read_config(run: Run, notes: list[Note]) -> dict[str, Any]:
-    path = run.path / ".hydra" / "config.yaml"
+def _read_yaml(run: Run, name: str, consequence: str, notes: list[Note]) -> Any:
+    path = run.path / ".hydra" / name
     if not path.is_file():
-        return {}
+        return None
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        notes.append(
-            Note(run.name, f".hydra/config.yaml cannot be read: {error}", "its differences are not shown")
-        )
-        return {}
-    return config if isinstance(config, dict) else {}
+        notes.append(Note(run.name, f".hydra/{name} cannot be read: {error}", consequence))
+        return None
 
 
 def _last_line(path: Path) -> str:

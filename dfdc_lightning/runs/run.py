@@ -65,6 +65,8 @@ class Run:
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
             atomic.write_json(run._settings_file, settings)
+            words = HydraConfig.get().overrides.task
+            atomic.write_text(run.folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(words))
             atomic.write_text(run.folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
         return run
 
