@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.specimen import write_study
@@ -303,6 +304,64 @@ def test_a_result_that_contradicts_its_predictions_is_shown(root: Path) -> None:
     path.write_text(json.dumps(result))
     assert any("says test AUROC 0.9990" in note.what for note in evidence(root).notes)
     assert not any("says" in str(note) for note in evidence(root).notes if note.where != "toy/lstm/1")
+
+
+def test_a_failed_run_is_named_whatever_else_is_wrong_with_it(root: Path) -> None:
+    (root / "toy/lstm/1/result.json").unlink()
+    (root / "toy/lstm/1/error.txt").write_text("RuntimeError: out of memory\n")
+    (root / "toy/lstm/1/metrics.csv").write_text("epoch,val/auroc\n0,high\n")
+    about = [str(note) for note in evidence(root).notes if note.where == "toy/lstm/1"]
+    assert any("failed (RuntimeError: out of memory)" in note for note in about)
+
+
+def test_what_runs_share_is_no_difference_and_seeds_share_a_row(root: Path) -> None:
+    rows = {tuple(row) for row in provenance.differences(evidence(root)).rows}
+    assert rows == {
+        ("toy/baseline (seeds 0, 1, 2)", "none", "–", "–"),
+        ("toy/lstm (seeds 0, 1, 2)", "model.hidden", "absent", "256"),
+        ("toy/lstm (seeds 0, 1, 2)", "model.trainable", "18", "absent"),
+    }
+
+
+def test_the_commands_are_those_that_made_the_runs(root: Path) -> None:
+    def started(run: str, *words: str) -> None:
+        (root / run / ".hydra" / "overrides.yaml").write_text(json.dumps(words))
+
+    for seed in range(3):
+        started(f"toy/baseline/{seed}", f"seed={seed}", "study=toy", "scale=demo", "overwrite=true")
+        more = ("model.optimizer.lr=1e-3", "name=lr${model.optimizer.lr}") if seed == 2 else ()
+        started(f"toy/lstm/{seed}", "experiment=lstm", f"seed={seed}", "study=toy", "scale=demo", *more)
+    assert provenance.commands(read_study(root, "toy", ["baseline"])) == [
+        "python train.py -m seed=0,1,2 study=toy scale=demo",
+        "python train.py -m experiment=lstm seed=0,1 study=toy scale=demo",
+        "python train.py -m experiment=lstm seed=2 study=toy scale=demo model.optimizer.lr=1e-3 "
+        "'name=lr${model.optimizer.lr}'",
+        "python report.py study=toy",
+    ]
+
+
+def test_runs_whose_words_are_unknown_are_named_by_their_folders(root: Path) -> None:
+    shutil.rmtree(root / "toy/lstm/2")
+    assert provenance.commands(read_study(root, "toy", ["baseline"])) == [
+        "python train.py -m experiment=baseline,lstm seed=0,1,2 study=toy",
+        "python report.py study=toy",
+    ]
+
+
+def test_the_run_to_use_is_named_with_its_study_and_with_its_equals(root: Path) -> None:
+    shutil.copytree(root / "toy", root / "later")
+    use = answer(evidence(root, "toy", "later"))[-1]
+    assert re.match(
+        r"The run to use is toy: lstm, seed \d \(highest validation AUROC, the first of 2 equal", use
+    )
+    assert "equal" not in answer(evidence(root))[-1]
+
+
+def test_an_interval_without_width_is_no_certainty(root: Path) -> None:
+    assert not any("without width" in str(note) for note in evidence(root).notes)
+    write_study(root / "easy", {"baseline": 1.5, "lstm": 40.0}, seeds=(0, 1), videos=60)
+    (note,) = [note for note in evidence(root, "easy").notes if "without width" in note.consequence]
+    assert str(note).startswith("easy: has 2 of 4 runs that separate all test videos")
 
 
 def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:

@@ -15,10 +15,10 @@ def answer(evidence: Evidence) -> list[str]:
     chosen = evidence.chosen
     if chosen is not None:
         low, high = chosen.intervals[0]
+        label = next(e.label for e in evidence.experiments if any(run is chosen for run in e.runs))
         sentences.append(
-            f"The run to use is {chosen.run.experiment}, seed {chosen.run.seed} (highest validation "
-            f"AUROC): its test AUROC is {chosen.values[0]:.3f} ({percent(evidence.confidence)} {low:.3f} "
-            f"to {high:.3f})."
+            f"The run to use is {label}, seed {chosen.run.seed} ({evidence.why_chosen}): its test AUROC is "
+            f"{chosen.values[0]:.3f} ({percent(evidence.confidence)} {low:.3f} to {high:.3f})."
         )
     return sentences
 

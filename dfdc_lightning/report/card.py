@@ -15,7 +15,7 @@ _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 
 def model_card(evidence: Evidence) -> str:
     """Markdown, for the run with the highest validation AUROC, or the best on test where no run has any."""
-    chosen, how = evidence.chosen, "the highest validation AUROC of all runs"
+    chosen, how = evidence.chosen, f"the {evidence.why_chosen}"
     if chosen is None:
         chosen = max((e.best() for e in evidence.experiments), key=lambda run: float(run.values[0]))
         how = "the highest *test* AUROC, as no run has usable validation scores: the results are optimistic"

@@ -133,9 +133,21 @@ class Evidence:
 
     @property
     def chosen(self) -> RunEvidence | None:
-        """The run with the highest validation AUROC of all."""
+        """The run with the highest validation AUROC of all, of equals the first."""
         runs = [run for run in (experiment.chosen() for experiment in self.experiments) if run is not None]
         return max(runs, key=lambda run: run.validation_auroc or 0.0) if runs else None
+
+    @property
+    def why_chosen(self) -> str:
+        """How `chosen` was chosen, ties included."""
+        known = [run.validation_auroc or 0.0 for e in self.experiments for run in e.runs]
+        equal = known.count(max(known))
+        return "highest validation AUROC" + (f", the first of {equal} equal runs" if equal > 1 else "")
+
+
+def label_of(experiment: str, study: Study, studies: Sequence[Study]) -> str:
+    """What an experiment is called where several studies may stand side by side."""
+    return experiment if len(studies) == 1 else f"{study.name}: {experiment}"
 
 
 def gather(
@@ -183,7 +195,7 @@ def _measure(
     for run, sample in zip(runs, samples, strict=True):
         scores = run.splits["test"]
         values = measures.measure(scores.score, scores.label, run.threshold)
-        label = run.experiment if len(studies) == 1 else f"{study.name}: {run.experiment}"
+        label = label_of(run.experiment, study, studies)
         experiment = experiments.setdefault(run.experiment, Experiment(study.name, run.experiment, label, []))
         intervals = [percentile(row, confidence) for row in sample]
         experiment.runs.append(RunEvidence(run, values, sample, intervals))
@@ -252,7 +264,7 @@ def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment])
     notes = []
     for study in studies:
         for run in study.runs:
-            if run.state != "finished" and not any(note.where == run.name for note in study.notes):
+            if run.state != "finished":
                 what = _STATES[run.state] + (f" ({run.detail})" if run.detail else "")
                 notes.append(Note(run.name, what, "its experiment is averaged over fewer seeds"))
         usable = {e.name for e in experiments if e.study == study.name}
@@ -261,6 +273,14 @@ def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment])
                 notes.append(
                     Note(f"{study.name}/{name}", "has no usable run", "absent from tables and figures")
                 )
+        mine = [run for e in experiments if e.study == study.name for run in e.runs]
+        if perfect := sum(run.values[0] == 1 for run in mine):
+            what = f"has {perfect} of {len(mine)} runs that separate all test videos"
+            notes.append(
+                Note(
+                    study.name, what, "so does every resample, and an interval without width is no certainty"
+                )
+            )
     for experiment in experiments:
         if len(experiment.runs) == 1:
             where = f"{experiment.study}/{experiment.name}"

@@ -7,7 +7,7 @@ import matplotlib
 
 from dfdc_lightning import atomic
 from dfdc_lightning.report import curves, dots, verdicts
-from dfdc_lightning.report.evidence import Evidence
+from dfdc_lightning.report.evidence import Evidence, label_of
 from dfdc_lightning.report.style import RC, Picture
 
 _NO_DATES = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -20,7 +20,7 @@ def all_figures(evidence: Evidence) -> list[Picture]:
         pictures += [curves.roc(evidence), curves.det(evidence)]
         for study in evidence.studies:
             for name in study.experiments:
-                label = name if len(evidence.studies) == 1 else f"{study.name}: {name}"
+                label = label_of(name, study, evidence.studies)
                 runs = [run for run in study.runs if run.experiment == name]
                 pictures.append(curves.learning(slug(label), label, runs))
         for draw in (verdicts.confusion, verdicts.histogram, verdicts.reliability):
