@@ -1,5 +1,8 @@
 """Curves: learning over epochs, ROC and DET."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
@@ -8,6 +11,7 @@ from scipy.special import ndtri
 
 from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence
+from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.study import Run
 from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, look
 
@@ -65,13 +69,8 @@ def roc(evidence: Evidence) -> Picture:
     """ROC curves of the best runs."""
     figure = canvas(4.6)
     axes = figure.subplots()
-    for i, experiment in enumerate(evidence.experiments):
-        best = experiment.best()
-        curve = _thinned(measures.roc(best.test.score, best.test.label))
-        label = f"{experiment.label}, seed {best.run.seed} ({best.values[0]:.3f})"
-        axes.plot(
-            100 * curve.fpr, 100 * curve.tpr, linestyle=look(i).linestyle, color=look(i).color, label=label
-        )
+    for curve, line in _of_best_runs(evidence, "auroc"):
+        axes.plot(100 * curve.fpr, 100 * curve.tpr, **line)
     axes.plot([0, 100], [0, 100], color="#bbbbbb", lw=1, zorder=1)
     axes.set(xlabel="REAL called FAKE (false-positive rate, %)", ylabel="FAKE found (true-positive rate, %)")
     axes.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal", title="ROC of the best runs (AUROC)")
@@ -84,13 +83,9 @@ def det(evidence: Evidence) -> Picture:
     """Detection error trade-off: both error rates on normal-deviate axes (Martin et al., 1997)."""
     figure = canvas(4.6)
     axes = figure.subplots()
-    for i, experiment in enumerate(evidence.experiments):
-        best = experiment.best()
-        curve = _thinned(measures.roc(best.test.score, best.test.label))
+    for curve, line in _of_best_runs(evidence, "eer"):
         inside = (curve.fpr > 0) & (curve.tpr < 1)
-        label = f"{experiment.label}, seed {best.run.seed} ({best.values[3]:.3f})"
-        x, y = ndtri(curve.fpr[inside]), ndtri(1 - curve.tpr[inside])
-        axes.plot(x, y, linestyle=look(i).linestyle, color=look(i).color, label=label)
+        axes.plot(ndtri(curve.fpr[inside]), ndtri(1 - curve.tpr[inside]), **line)
     ends = (float(ndtri(0.005)), float(ndtri(0.7)))
     axes.plot(ends, ends, color="#bbbbbb", lw=1, zorder=1)
     ticks, names = ndtri(_DET_TICKS), [f"{100 * tick:g}" for tick in _DET_TICKS]
@@ -103,9 +98,19 @@ def det(evidence: Evidence) -> Picture:
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     caption = (
         "Detection error trade-off of each experiment's best run on test videos, on normal-deviate axes; "
-        "lower left is better, the grey line crosses each curve at its equal error rate."
+        "lower left is better, the grey line crosses each curve at its equal error rate. A run that "
+        "separates all videos has no curve here."
     )
     return Picture("det", "DET curves", caption, figure)
+
+
+def _of_best_runs(evidence: Evidence, measure: str) -> Iterator[tuple[measures.Curve, dict[str, Any]]]:
+    """The ROC of each experiment's best run, and how to draw it, the value of a measure in its label."""
+    for i, experiment in enumerate(evidence.experiments):
+        best = experiment.best()
+        label = f"{experiment.label}, seed {best.run.seed} ({best.values[MEASURES.index(measure)]:.3f})"
+        line = {"linestyle": look(i).linestyle, "color": look(i).color, "label": label}
+        yield _thinned(measures.roc(best.test.score, best.test.label)), line
 
 
 def _thinned(curve: measures.Curve) -> measures.Curve:

@@ -91,7 +91,7 @@ def reliability(name: str, experiment: Experiment) -> Picture:
     axes.plot(*points, color="#0072B2", marker="s", ms=4.5, label="all seeds")
     axes.set(ylabel="of these FAKE (%)", ylim=(-3, 103), title=f"{experiment.label}: reliability")
     below.bar(np.arange(5, 100, 10), pooled.n / len(bins), width=9, color="#9a9a9a")
-    below.set(xlabel="video score (%)", ylabel="videos\n(a seed)", xlim=(0, 100))
+    below.set(xlabel="video score (%)", ylabel="videos\n(a seed)", xlim=(-3, 103))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     caption = (
         f"How often test videos of a score are FAKE, {experiment.label}, ten bins of equal width; on the "
