@@ -1,6 +1,7 @@
 """The W&B workspace of a study in code: `python -m dfdc_lightning.dashboard study=dfdc entity=TEAM`."""
 
 import sys
+from typing import Any
 
 import wandb
 import wandb_workspaces.reports.v2 as wr
@@ -37,16 +38,18 @@ def workspace(study: str, entity: str, project: str) -> ws.Workspace:
         entity: W&B user or team.
         project: W&B project.
     """
-    by_experiment = wr.Config("name")
+    over_seeds: Any = {
+        "groupby": wr.Config("name"),
+        "groupby_aggfunc": "mean",
+        "groupby_rangefunc": "stddev",
+    }
     curves = [
         wr.LinePlot(
             title=title,
             x="epoch",
             y=list(metrics),
             title_x="epoch",
-            groupby=by_experiment,
-            groupby_aggfunc="mean",
-            groupby_rangefunc="stddev",
+            **over_seeds,
         )
         for title, metrics in _CURVES.items()
     ]
@@ -54,9 +57,7 @@ def workspace(study: str, entity: str, project: str) -> ws.Workspace:
         wr.BarPlot(
             title=title,
             metrics=[wr.SummaryMetric(metric)],
-            groupby=by_experiment,
-            groupby_aggfunc="mean",
-            groupby_rangefunc="stddev",
+            **over_seeds,
         )
         for title, metric in _FINAL.items()
     ]
