@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict, read_write
@@ -198,6 +199,19 @@ def test_a_finished_run_stays_finished_when_its_cache_has_been_moved_away(tmp_pa
     run.refuse_other({"lr": 1})
     with pytest.raises(UserError, match="data.cache content: abc there, def here"):
         run.refuse_other({"lr": 1, "data.cache content": "def"})
+
+
+@pytest.mark.parametrize("text", [None, "", "epoch,val/auroc,seconds\n", "epoch,val/auroc,seconds\n0,0.5\n"])
+def test_a_run_without_its_history_cannot_go_on(tmp_path: Path, text: str | None) -> None:
+    run = Run(tmp_path)
+    assert run.resume_from() is None
+    run.last.parent.mkdir()
+    torch.save({"state_dict": {}}, run.last)
+    run.metrics.write_text("epoch,val/auroc,seconds\n0,0.5,2\n")
+    assert run.resume_from() == run.last
+    run.metrics.unlink() if text is None else run.metrics.write_text(text)
+    with pytest.raises(UserError, match="metrics.csv is missing or damaged.*overwrite=true"):
+        run.resume_from()
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"test": {"auroc": 0.9}}', "null"])

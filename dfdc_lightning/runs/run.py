@@ -153,10 +153,25 @@ class Run:
         return data, detector, trainer
 
     def resume_from(self) -> Path | None:
-        """The newest readable checkpoint of a half-done run, or None for a fresh start."""
+        """The newest readable checkpoint of a half-done run, or None for a fresh start.
+
+        Raises:
+            UserError: When no checkpoint can be read, or metrics.csv does not tell of the epochs before it.
+        """
         from dfdc_lightning.callbacks.checkpoints import newest_readable
 
-        return newest_readable(self.folder / "checkpoints")
+        checkpoint = newest_readable(self.folder / "checkpoints")
+        if checkpoint is not None:
+            try:
+                told = [(float(row["val/auroc"]), float(row["seconds"])) for row in self.epochs()]
+            except (OSError, KeyError, TypeError, ValueError):
+                told = []
+            if not told:
+                raise UserError(
+                    f"{self.metrics} is missing or damaged, and without it the run cannot go on: "
+                    "overwrite=true redoes it"
+                )
+        return checkpoint
 
     @contextmanager
     def recording(self) -> Iterator[None]:
