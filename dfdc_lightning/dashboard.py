@@ -4,8 +4,6 @@ import sys
 from typing import Any
 
 import wandb
-import wandb_workspaces.reports.v2 as wr
-import wandb_workspaces.workspaces as ws
 
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
@@ -30,14 +28,24 @@ _FINAL = {
 }
 
 
-def workspace(study: str, entity: str, project: str) -> ws.Workspace:
+def workspace(study: str, entity: str, project: str) -> Any:
     """Learning curves by experiment with bands over seeds, final metrics, confusion matrices, worst videos.
 
     Args:
         study: The group of the W&B runs to show.
         entity: W&B user or team.
         project: W&B project.
+
+    Raises:
+        UserError: When the extra `dashboard` is not installed.
     """
+    try:
+        import wandb_workspaces.reports.v2 as wr
+        import wandb_workspaces.workspaces as ws
+    except ModuleNotFoundError:
+        raise UserError(
+            "the workspace needs wandb-workspaces: pip install 'dfdc-lightning[dashboard]'"
+        ) from None
     over_seeds: Any = {
         "groupby": wr.Config("name"),
         "groupby_aggfunc": "mean",

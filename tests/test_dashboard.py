@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("wandb_workspaces", reason="needs the extra [dashboard]")
 
 from dfdc_lightning.dashboard import workspace
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.loggers.wandb import CHARTS
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +59,13 @@ def test_confusion_matrices_come_from_the_tables_that_runs_log(sent: dict[str, A
     for key in CHARTS:
         assert f"{key}_table" in json.dumps(charts)
     assert "test/worst_videos" in json.dumps(sent["spec"])
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
+    monkeypatch.delitem(sys.modules, "wandb_workspaces.reports.v2", raising=False)
+    with pytest.raises(UserError, match=r"pip install 'dfdc-lightning\[dashboard\]'"):
+        workspace("night", "team", "deepfakes")
 
 
 def test_without_a_key_it_says_what_to_do(tmp_path: Path) -> None:
