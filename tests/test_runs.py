@@ -18,7 +18,7 @@ from sweeping import ROOT, environment, toy
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.runs import Run, check_values, differences, result_settings
+from dfdc_lightning.runs import Run, check_values, differences, one_sentence, result_settings
 from dfdc_lightning.sweep import isolation
 from dfdc_lightning.sweep.nursery import Nursery
 from dfdc_lightning.sweep.process import Ending
@@ -230,6 +230,16 @@ def test_a_failure_leaves_its_traceback_and_a_stop_by_the_user_none(tmp_path: Pa
     with pytest.raises(KeyboardInterrupt), run.recording():
         raise KeyboardInterrupt
     assert not run.error.exists()
+
+
+def test_a_full_disk_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end, one_sentence(), Path("/dev/full").open("w") as file:
+        file.write("a number")
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert said == "error: No space left on device: make room and give the same command again\n"
+    with pytest.raises(FileNotFoundError), one_sentence():
+        Path("nowhere").read_text()
 
 
 def test_differences_are_a_line_a_value_and_lists_tell_what_came_and_went() -> None:

@@ -1,5 +1,6 @@
 """The door of every command: what the user can mend becomes one sentence and exit code 2."""
 
+import errno
 import os
 import re
 import signal
@@ -42,6 +43,11 @@ def one_sentence() -> Iterator[None]:
             else ""
         )
         print(f"error: {' '.join(f'{_said(error)}{cause}'.split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"error: {error.strerror}: make room and give the same command again", file=sys.stderr)
         raise SystemExit(2) from None
 
 
