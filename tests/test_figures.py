@@ -106,5 +106,17 @@ def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
     assert not any(name.startswith("learning") for name in names)
 
 
+def test_a_long_name_stays_inside_every_figure(tmp_path: Path) -> None:
+    long = "an_experiment_that_says_all_it_does_in_its_name"
+    write_study(tmp_path / "toy", {"baseline": 1.4, long: 2.2}, seeds=(0,), videos=60)
+    found = gather([read_study(tmp_path, "toy", ["baseline"])], n_resamples=200)
+    for picture in figures.all_figures(found):
+        picture.figure.draw_without_rendering()
+        box = picture.figure.get_tightbbox()
+        width, height = picture.figure.get_size_inches()
+        assert box.x0 > -0.05 and box.x1 < width + 0.05 and box.y0 > -0.05, picture.name
+    assert any(long in picture.caption for picture in figures.all_figures(found))
+
+
 def test_labels_become_safe_file_names() -> None:
     assert figures.slug("a: x/y ü") == "a-x-y-"

@@ -13,7 +13,7 @@ from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.study import Run
-from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, look
+from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, short
 
 _DET_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
 _MOST_POINTS = 2000
@@ -41,7 +41,7 @@ def learning(name: str, label: str, runs: list[Run]) -> Picture | None:
     lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, names = lower.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3)
-    figure.suptitle(f"{label}: learning curves", fontsize=10)
+    figure.suptitle(f"{short(label)}: learning curves", fontsize=10)
     caption = (
         f"Loss and AUROC of {label} over epochs: mean over {_seeds(len(runs))}, the band reaches from the "
         "lowest to the highest seed; stars mark each seed's best epoch by validation AUROC."
@@ -74,7 +74,7 @@ def roc(evidence: Evidence) -> Picture:
     axes.plot([0, 100], [0, 100], color="#bbbbbb", lw=1, zorder=1)
     axes.set(xlabel="REAL called FAKE (false-positive rate, %)", ylabel="FAKE found (true-positive rate, %)")
     axes.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal", title="ROC of the best runs (AUROC)")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    legend(figure, [str(line.get_label()) for line in axes.lines[:-1]])
     caption = "ROC curve of each experiment's best run on test videos; the grey diagonal is chance."
     return Picture("roc", "ROC curves", caption, figure)
 
@@ -95,7 +95,7 @@ def det(evidence: Evidence) -> Picture:
         xlabel="REAL called FAKE (false-positive rate, %)", ylabel="FAKE missed (false-negative rate, %)"
     )
     axes.set(xlim=ends, ylim=ends, aspect="equal", title="DET of the best runs (EER)")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    legend(figure, [str(line.get_label()) for line in axes.lines[:-1]])
     caption = (
         "Detection error trade-off of each experiment's best run on test videos, on normal-deviate axes; "
         "lower left is better, the grey line crosses each curve at its equal error rate. A run that "
@@ -108,7 +108,9 @@ def _of_best_runs(evidence: Evidence, measure: str) -> Iterator[tuple[measures.C
     """The ROC of each experiment's best run, and how to draw it, the value of a measure in its label."""
     for i, experiment in enumerate(evidence.experiments):
         best = experiment.best()
-        label = f"{experiment.label}, seed {best.run.seed} ({best.values[MEASURES.index(measure)]:.3f})"
+        label = (
+            f"{short(experiment.label)}, seed {best.run.seed} ({best.values[MEASURES.index(measure)]:.3f})"
+        )
         line = {"linestyle": look(i).linestyle, "color": look(i).color, "label": label}
         yield _thinned(measures.roc(best.test.score, best.test.label)), line
 

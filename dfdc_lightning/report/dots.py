@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.measures import NAMES
 from dfdc_lightning.report.ranking import MEASURES
-from dfdc_lightning.report.style import COLOURS, Picture, canvas, look
+from dfdc_lightning.report.style import COLOURS, Picture, canvas, look, short
 from dfdc_lightning.report.table import percent
 
 
@@ -24,7 +24,9 @@ def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:
             axes.plot(run.values[place], y, marker, color=colour, ms=4.5)
             ticks.append(y)
             names.append(
-                f"{experiment.label}  {run.run.seed}" if run is experiment.runs[0] else f"{run.run.seed}"
+                f"{short(experiment.label)}  {run.run.seed}"
+                if run is experiment.runs[0]
+                else f"{run.run.seed}"
             )
             y += 1
         mean = experiment.values(measure).mean()
@@ -61,7 +63,7 @@ def differences(evidence: Evidence) -> Picture | None:
         # Filled: clear after Holm's correction; hollow: not.
         axes.plot(c.differences[0], y, "o", color=COLOURS[1], ms=7, mfc=COLOURS[1] if c.clear else "white")
     axes.axvline(0, color="black", lw=1)
-    pairs = [(c.experiment.label, c.reference.label) for c in evidence.comparisons]
+    pairs = [(short(c.experiment.label), short(c.reference.label)) for c in evidence.comparisons]
     names = [f"{a} − {b}" if len(a + b) < 24 else f"{a}\n− {b}" for a, b in pairs]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)

@@ -1,5 +1,6 @@
 """How figures look: phone width, colours for the colour-blind, line styles and hatches for grey print."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -55,3 +56,13 @@ class Picture(NamedTuple):
 def canvas(height: float) -> Figure:
     """An empty figure of the common width."""
     return Figure(figsize=(WIDTH, height))
+
+
+def short(name: str, most: int = 24) -> str:
+    """A name that fits into a figure, a long one without its middle; captions and tables have it whole."""
+    return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
+
+
+def legend(figure: Figure, labels: Sequence[str]) -> None:
+    """A legend of experiments below a figure, in two columns where their labels leave room for these."""
+    figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels)) <= 30 else 1, fontsize=8)

@@ -6,7 +6,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence, Experiment, RunEvidence
-from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR, Picture, canvas
+from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR, Picture, canvas, short
 
 
 def confusion(name: str, experiment: Experiment) -> Picture:
@@ -22,7 +22,7 @@ def confusion(name: str, experiment: Experiment) -> Picture:
         _matrix(axes, run, large=False)
     for axes in grid[len(experiment.runs) :]:
         axes.set_axis_off()
-    upper.suptitle(f"{experiment.label}: best run (seed {best.run.seed}), test videos", fontsize=10)
+    upper.suptitle(f"{short(experiment.label)}: best run (seed {best.run.seed}), test videos", fontsize=10)
     caption = (
         f"Verdicts of {experiment.label} on test videos above and below threshold {best.run.threshold:g}: "
         "counts, and in the large matrix the share of the true label; below, each seed with the same "
@@ -67,7 +67,7 @@ def histogram(name: str, experiment: Experiment) -> Picture:
     )
     axes.set(xlabel="video score (0 = REAL, 1 = FAKE)", ylabel="test videos (count)", xlim=(0, 1))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_title(f"{experiment.label}: scores, seed {best.run.seed}")
+    axes.set_title(f"{short(experiment.label)}: scores, seed {best.run.seed}")
     figure.legend(loc="outside lower center", ncols=3)
     caption = f"Scores of the best {experiment.label} run on test videos, REAL filled and FAKE hatched."
     return Picture(f"scores_{name}", f"{experiment.label}: scores by label", caption, figure)
@@ -89,7 +89,7 @@ def reliability(name: str, experiment: Experiment) -> Picture:
     filled = pooled.n > 0
     points = 100 * pooled.score[filled], 100 * pooled.fake[filled]
     axes.plot(*points, color="#0072B2", marker="s", ms=4.5, label="all seeds")
-    axes.set(ylabel="of these FAKE (%)", ylim=(-3, 103), title=f"{experiment.label}: reliability")
+    axes.set(ylabel="of these FAKE (%)", ylim=(-3, 103), title=f"{short(experiment.label)}: reliability")
     below.bar(np.arange(5, 100, 10), pooled.n / len(bins), width=9, color="#9a9a9a")
     below.set(xlabel="video score (%)", ylabel="videos\n(a seed)", xlim=(-3, 103))
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -119,7 +119,7 @@ def uncertain(evidence: Evidence, n: int = 6) -> Picture | None:
         axes.plot(time, run.test.frames[i], marker="s" if run.test.label[i] else "o", ms=3.5, color=colour)
         axes.axhline(threshold, color="black", lw=1, ls="--")
         axes.axhline(run.test.score[i], color=GREY, lw=1, ls=":")
-        axes.set_title(f"{_short(run.test.video[i])}: is {word}", fontsize=8)
+        axes.set_title(f"{short(run.test.video[i], 16)}: is {word}", fontsize=8)
         axes.set(ylim=(-0.03, 1.03), yticks=[0, 0.5, 1])
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in grid[len(order) :]:
@@ -132,7 +132,3 @@ def uncertain(evidence: Evidence, n: int = 6) -> Picture | None:
         "the video's score."
     )
     return Picture("uncertain", "The most uncertain videos over time", caption, figure)
-
-
-def _short(video: str) -> str:
-    return video if len(video) <= 16 else f"{video[:13]}…"
