@@ -39,4 +39,4 @@ def main(config: DictConfig) -> None:
 if __name__ == "__main__":
     paths = ("video", "run", "out", "html", "detector.model")
     sys.argv[1:] = [as_it_is(word, paths) for word in sys.argv[1:]]
-    command(main)
+    command(main, "starts anew, or with a folder and out=FILE goes on from here")

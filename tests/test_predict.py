@@ -36,7 +36,7 @@ from dfdc_lightning.predict.session import Wishes, predict
 from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
 from dfdc_lightning.predict.words import as_text, meaning
 from dfdc_lightning.report.predictions import Scores
-from dfdc_lightning.runs import Run
+from dfdc_lightning.runs import Run, command
 from dfdc_lightning.video.frames import Frames
 
 
@@ -454,3 +454,12 @@ def test_a_missing_word_is_named(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "predict.py", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and "= is missing: give video=FILE" in done.stderr
+
+
+def test_ctrl_c_promises_only_what_the_command_keeps(capsys: pytest.CaptureFixture[str]) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit, match="130"):
+        command(stopped, "starts anew")
+    assert capsys.readouterr().err == "stopped: the same command starts anew\n"

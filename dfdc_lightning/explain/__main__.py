@@ -53,4 +53,4 @@ def _refuse_other(cache: "FaceCache", profile: str) -> None:
 
 
 if __name__ == "__main__":
-    command(main)
+    command(main, "starts anew")

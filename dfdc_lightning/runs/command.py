@@ -11,18 +11,19 @@ from contextlib import contextmanager
 from dfdc_lightning.errors import UserError
 
 
-def command(main: Callable[[], object]) -> None:
+def command(main: Callable[[], object], again: str = "goes on from here") -> None:
     """Run an entry script: what the user can mend becomes one sentence on stderr and exit code 2.
 
     Args:
         main: The function decorated with `hydra.main`.
+        again: What the same command does after Ctrl-C.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
     try:
         with one_sentence():
             main()
     except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
+        print(f"stopped: the same command {again}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
 
 
