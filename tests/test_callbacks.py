@@ -315,7 +315,7 @@ def test_a_checkpoint_that_would_run_code_runs_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": Evil()}, tmp_path / "best.ckpt")
-    with pytest.raises(UserError, match=r"best\.ckpt"):
+    with pytest.raises(UserError, match=r"best\.ckpt .*: train the run again with overwrite=true"):
         load_weights(detector(), tmp_path / "best.ckpt")
     assert not (tmp_path / "evil_was_here").exists()
 

@@ -14,6 +14,7 @@ import pytest
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces import model_file
+from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.finder import YUNET_SHA256, FaceFinder, Haar, YuNet
 from dfdc_lightning.faces.preparation import FacePreparation
 from dfdc_lightning.video.frames import FrameError, read_frames
@@ -201,20 +202,25 @@ def film(path: Path, images: list[np.ndarray]) -> Path:
     return path
 
 
+def people(preparation: FacePreparation, path: Path) -> list[FaceClip]:
+    frames = preparation.read(path)
+    return [preparation.clip(frames, person) for person in preparation.persons(frames, path)]
+
+
 def test_of_several_persons_each_has_a_clip(
     yunet: YuNet, portraits: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     both = np.concatenate([portraits["253"], portraits["183"]], axis=1)
     preparation = FacePreparation(yunet, size=64)
     path = film(tmp_path / "both.mp4", [both] * 10)
-    people = preparation.people(path)
-    assert len(people) == 2
-    assert all(clip.found.all() for clip in people)
-    middles = [(clip.boxes[:, 0] + clip.boxes[:, 2]).mean() / 2 for clip in people]
+    clips = people(preparation, path)
+    assert len(clips) == 2
+    assert all(clip.found.all() for clip in clips)
+    middles = [(clip.boxes[:, 0] + clip.boxes[:, 2]).mean() / 2 for clip in clips]
     assert min(middles) < both.shape[1] / 2 < max(middles)
-    sides = [(clip.boxes[:, 2] - clip.boxes[:, 0]).mean() for clip in people]
+    sides = [(clip.boxes[:, 2] - clip.boxes[:, 0]).mean() for clip in clips]
     assert sides[0] >= sides[1]
-    assert (preparation(path).faces == people[0].faces).all()
+    assert (preparation(path).faces == clips[0].faces).all()
 
 
 def test_after_two_cuts_the_same_person_is_followed(
@@ -222,7 +228,7 @@ def test_after_two_cuts_the_same_person_is_followed(
 ) -> None:
     one, other = portraits["253"], portraits["183"]
     path = film(tmp_path / "cuts.mp4", [one] * 4 + [other] * 3 + [one] * 3)
-    clip, second = FacePreparation(yunet, size=64).people(path)
+    clip, second = people(FacePreparation(yunet, size=64), path)
     assert clip.found.tolist() == [True] * 4 + [False] * 3 + [True] * 3
     assert second.found.sum() == 3
 

@@ -186,8 +186,8 @@ def test_a_file_without_weights_gets_a_sentence_and_runs_nothing(
 def test_a_missing_file_and_an_unknown_name_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model.backbone.weights=.*w.pth does not exist"):
         timm_backbone(NAME, weights=tmp_path / "w.pth")
-    with pytest.raises(UserError, match=r"model.backbone.name=xceptoin is unknown to timm"):
-        timm_backbone("xceptoin", pretrained=False)
+    with pytest.raises(UserError, match=r"model.backbone.name=resnet9000 is unknown.*close: .*resnet"):
+        timm_backbone("resnet9000", pretrained=False)
 
 
 def test_a_failed_download_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

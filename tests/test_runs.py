@@ -13,7 +13,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from sweeping import ROOT, environment, toy
 
 from dfdc_lightning.errors import UserError
@@ -284,3 +284,46 @@ def test_a_refused_start_leaves_the_folder_s_own_configuration(tmp_path: Path) -
     refused = toy(tmp_path, "seed=0", "lr=7")
     assert refused.status == 2 and refused.out == ""
     assert {path: path.read_bytes() for path in (tmp_path / "multirun").rglob("*") if path.is_file()} == kept
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "builtins.eval", "dfdc_lightning.atomic.write_text", "torch.load", "no.such"],
+)
+def test_a_run_folder_that_somebody_sent_builds_a_detector_and_nothing_else(
+    tmp_path: Path, tiny_cache: Path, target: str
+) -> None:
+    run = Run(tmp_path)
+    with composed(f"data.cache={tiny_cache}", "model.backbone.name=test_resnet") as config:
+        (tmp_path / ".hydra").mkdir()
+        for strange in (config.model.loss, config.model.backbone, config.model.scheduler):
+            was, strange._target_ = strange._target_, target
+            OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml", resolve=True)
+            strange._target_ = was
+            run.__dict__.pop("config", None)
+            with pytest.raises(UserError, match=rf"config.yaml asks for {target}, which is no network"):
+                run.load_detector()
+        OmegaConf.save(config, tmp_path / ".hydra" / "config.yaml", resolve=True)
+        run.__dict__.pop("config", None)
+        with pytest.raises(UserError, match=r"best\.ckpt does not exist"):  # the rest of it may be built
+            run.load_detector()
+
+
+def test_loggers_hear_of_a_full_card_before_it_becomes_advice(tmp_path: Path, tiny_cache: Path) -> None:
+    with composed(
+        f"data.cache={tiny_cache}", "logger=tensorboard", "model.backbone.pretrained=false"
+    ) as config:
+        *_, trainer = Run(tmp_path).objects(config)
+    names = [type(callback).__name__ for callback in trainer.callbacks]
+    assert names.index("TensorBoardMirror") < names.index("MemoryAdvice")
+
+
+def test_whoever_stops_reading_early_gets_no_traceback() -> None:
+    talk = "command(lambda: [print('word' * 99) for _ in range(9999)])"
+    words = [sys.executable, "-c", f"from dfdc_lightning.runs import command\n{talk}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=ROOT, text=True, **pipes) as talker:
+        assert talker.stdout is not None and talker.stderr is not None
+        talker.stdout.readline()
+        talker.stdout.close()
+        assert (talker.stderr.read(), talker.wait()) == ("", 141)

@@ -18,7 +18,6 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.models.detector import Detector
 
 FOLDER, BEST, LAST, PREVIOUS = "checkpoints", "best.ckpt", "last.ckpt", "previous.ckpt"
-_REMEDY = "delete it and run the same command again"
 
 
 class BestAndLast(Checkpoint):
@@ -100,13 +99,11 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             if (damaged := archive.testzip()) is not None:  # torch itself does not compare the checksums
-                raise UserError(
-                    f"{path} is damaged (checksum of {damaged}): delete it and run the same command again"
-                )
+                raise UserError(f"{path} is damaged (checksum of {damaged}): {_remedy(path)}")
         checkpoint = torch.load(path, "cpu", weights_only=True)
     except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, OSError, EOFError, KeyError) as error:
         raise UserError(
-            f"{path} is truncated or no checkpoint ({type(error).__name__}): {_REMEDY}"
+            f"{path} is truncated or no checkpoint ({type(error).__name__}): {_remedy(path)}"
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
         raise UserError(f"{path} is no checkpoint of this project: it holds no state_dict")
@@ -143,3 +140,9 @@ def load_weights(detector: Detector, path: Path) -> None:
     checkpoint = read(path)
     detector.on_load_checkpoint(checkpoint)
     detector.load_state_dict(checkpoint["state_dict"])
+
+
+def _remedy(path: Path) -> str:
+    if path.name == BEST:  # training does not go on from it, so it would not come back
+        return "train the run again with overwrite=true"
+    return "delete it and run the same command again"

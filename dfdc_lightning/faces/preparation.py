@@ -111,11 +111,6 @@ class FacePreparation:
         frames = self.read(path)
         return self.clip(frames, self.persons(frames, path)[0])
 
-    def people(self, path: Path) -> list[FaceClip]:
-        """The clips of every person in a video, the one found longest first. Raises as calling does."""
-        frames = self.read(path)
-        return [self.clip(frames, person) for person in self.persons(frames, path)]
-
     def ready(self) -> None:
         """Make sure that the finder works, before there are many of it.
 

@@ -1,5 +1,6 @@
 """A timm network without its classifier, with ImageNet weights, weights of a local file, or none."""
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def timm_backbone(name: str, pretrained: bool = True, weights: str | Path | None
         UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
     """
     if not timm.is_model(name):
-        close = timm.list_models(f"*{name.split('_')[0]}*")[:5]
+        close = get_close_matches(name, timm.list_models(), n=5, cutoff=0.0)
         raise UserError(
             f"model.backbone.name={name} is unknown to timm {timm.__version__}; close: {', '.join(close)}"
         )

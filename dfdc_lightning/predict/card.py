@@ -47,7 +47,7 @@ class Card(NamedTuple):
         learned: Calibration = calibrate(predictions.splits.get("val"), fault, float(result["threshold"]))
         return cls(
             name=f"{result['experiment']}, seed {result['seed']}, of study {result['study']}",
-            whole_clip=not any(scores.frames.size for scores in predictions.splits.values()),
+            whole_clip="frame_auroc" not in result["test"],
             preparation=data["preparation"],
             profile=data["profile"],
             conditions=data.get("conditions") or {},

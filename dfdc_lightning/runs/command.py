@@ -22,9 +22,13 @@ def command(main: Callable[[], object], again: str = "goes on from here") -> Non
     try:
         with one_sentence():
             main()
+            sys.stdout.flush()
     except KeyboardInterrupt:
         print(f"stopped: the same command {again}", file=sys.stderr)
         raise SystemExit(128 + signal.SIGINT) from None
+    except BrokenPipeError:  # whoever read along, `| head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
 
 
 @contextmanager

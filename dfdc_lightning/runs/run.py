@@ -139,15 +139,19 @@ class Run:
         from hydra.utils import instantiate
         from lightning import seed_everything
 
+        from dfdc_lightning.callbacks.memory import MemoryAdvice
+
         _quieten()
         data = instantiate(config.data)
         data.setup("fit")
         seed_everything(config.seed, verbose=False)
         detector = instantiate(config.model)
+        callbacks = [instantiate(item) for item in (*config.callbacks.values(), *config.logger.values())]
+        callbacks.sort(key=lambda callback: isinstance(callback, MemoryAdvice))  # its sentence ends the rest
         trainer = instantiate(
             config.trainer,
             default_root_dir=str(self.folder),
-            callbacks=[instantiate(item) for item in (*config.callbacks.values(), *config.logger.values())],
+            callbacks=callbacks,
             logger=False,  # ours are callbacks that mirror metrics.csv
         )
         return data, detector, trainer
@@ -224,13 +228,16 @@ class Run:
         """The detector of the best checkpoint, on the CPU, in evaluation mode; needs no pretrained weights.
 
         Raises:
-            UserError: When there is no checkpoint or it does not belong to this configuration.
+            UserError: When there is no checkpoint, it does not belong to this configuration, or that names
+                what is no part of a detector.
         """
         from hydra.utils import instantiate
 
         from dfdc_lightning.callbacks.checkpoints import load_weights
+        from dfdc_lightning.runs.trusted import refuse_strange
 
         model = self.config.model.copy()
+        refuse_strange(OmegaConf.to_container(model), self.folder / ".hydra" / "config.yaml")
         model.backbone.pretrained = False  # the checkpoint holds every weight
         model.backbone.weights = None  # nor need the file still be there
         detector: Detector = instantiate(model)

@@ -92,7 +92,7 @@ def _read(path: Path, n: int) -> Frames:
     if images is None:
         images, total = _from_everything(path, total, n)
     if total < n:
-        raise FrameError("too_short", f"{path} has {total} frames, {n} are needed")
+        raise FrameError("too_short", f"{path} has {total} frame{'s' * (total != 1)}, {n} are needed")
     sizes = {image.shape[:2] for image in images}
     if len(sizes) > 1:
         raise FrameError("unreadable", f"{path} changes its picture size on the way: {sorted(sizes)}")
