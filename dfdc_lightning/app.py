@@ -159,11 +159,16 @@ def main() -> None:
     prepare = Prepare(judge.card.make_preparation(given["detector.model"] or None))
     prepare.preparation.ready()
     desk = Desk(judge, prepare, _threshold(given["threshold"]), seconds, megabytes)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell's background ignores SIGINT
-        signal.signal(number, signal.default_int_handler)
+    heed_signals()
     with serving(desk, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)
         threading.Event().wait()
+
+
+def heed_signals() -> None:
+    """Let whatever asks this process to end do so in order; a shell's background would ignore SIGINT."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _whole(given: dict[str, str], key: str) -> int:

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from forgeries import ROOT, Trained
 
-from dfdc_lightning.app import Desk, main
+from dfdc_lightning.app import Desk, heed_signals, main
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.judges import open_judge
 from dfdc_lightning.predict.verdict import Prepare
@@ -81,18 +82,18 @@ def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
     assert "stream.mkv takes 1 seconds, at most 0 are looked at" in short.verdict(stream)
 
 
-def test_a_page_that_is_terminated_takes_its_folder_with_it(trained: Trained, tmp_path: Path) -> None:
-    pytest.importorskip("gradio", reason="the extra app is not installed")
-    words = [f"run={trained.run}", f"port={free_port()}"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "dfdc_lightning.app", *words],
-        cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, text=True,
-    ) as page:  # fmt: skip
-        assert page.stdout is not None and "127.0.0.1" in page.stdout.readline()
-        assert list(tmp_path.glob("dfdc-lightning-uploads-*"))
-        page.terminate()
-        assert page.wait(30) == 0
-    assert not list(tmp_path.glob("dfdc-lightning-uploads-*"))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_whatever_ends_the_page_ends_it_in_order(number: int) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        heed_signals()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            time.sleep(1)
+    finally:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_DFL)
+        signal.signal(number, before)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http"])
@@ -100,18 +101,6 @@ def test_an_impossible_port_is_named(port: str, trained: Trained, monkeypatch: p
     monkeypatch.setattr("sys.argv", ["app", f"run={trained.run}", f"port={port}"])
     with pytest.raises(UserError, match=f"port={port} is no"):
         main()
-
-
-def test_a_taken_port_is_named(trained: Trained) -> None:
-    pytest.importorskip("gradio", reason="the extra app is not installed")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        words = [sys.executable, "-m", "dfdc_lightning.app", f"run={trained.run}", f"port={port}"]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr == f"error: port={port} is taken or not allowed: give another one\n"
 
 
 def free_port() -> int:
@@ -146,6 +135,14 @@ def served(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         page.send_signal(signal.SIGINT)
         assert page.wait(30) == 0
     assert list(uploads.iterdir()) == [], "the page takes its folder with it"
+
+
+def test_a_taken_port_is_named(trained: Trained, served: Served) -> None:
+    port = urlsplit(served.address).port
+    words = [sys.executable, "-m", "dfdc_lightning.app", f"run={trained.run}", f"port={port}"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == f"error: port={port} is taken or not allowed: give another one\n"
 
 
 @pytest.fixture
