@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 
 @contextmanager
-def writing(key: str, path: Path) -> Iterator[None]:
+def writing(key: str, path: Path | str) -> Iterator[None]:
     """Make a sentence of a full disk and of a place that cannot be written to.
 
     Args:
@@ -25,5 +25,6 @@ def writing(key: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         raise UserError(
-            f"{key}={path} cannot be written ({reason}): make room, or name another place"
+            f"{key}={path} cannot be written ({reason}): make room and give the same command again, or name "
+            "another place"
         ) from None

@@ -54,7 +54,7 @@ class StopAt(L.Callback):
             raise RuntimeError("broken off")
 
 
-def detector(trainable_layers: int | None = 9) -> FrameDetector:
+def detector(trainable_layers: int | None = 9, compile: bool = False) -> FrameDetector:  # noqa: A002
     torch.manual_seed(1)
     return FrameDetector(
         timm_backbone("test_efficientnet", pretrained=False),
@@ -65,6 +65,7 @@ def detector(trainable_layers: int | None = 9) -> FrameDetector:
         threshold=0.6,
         mean=[0.485, 0.456, 0.406],
         std=[0.229, 0.224, 0.225],
+        compile=compile,
     )
 
 

@@ -17,6 +17,7 @@ import kagglesdk.kaggle_env
 import numpy as np
 import pytest
 
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.index import Video
 from dfdc_lightning.video.kaggle import KaggleSource, _remote, part_numbers
@@ -307,12 +308,12 @@ def test_a_disk_without_room_is_noticed_before_the_transfer(
 
 def test_a_folder_that_cannot_be_written_is_named(kaggle: Kaggle, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SourceError, match="source.folder=.*file cannot be written"):
+    with pytest.raises(UserError, match="source.folder=.*file cannot be written"):
         videos_of(KaggleSource(tmp_path / "file", 1))
     source = KaggleSource(tmp_path / "lists", 1, keep_videos=True)
     (video,) = videos_of(source).values()
     (tmp_path / "lists" / "dfdc_train_part_01").touch()
-    with pytest.raises(SourceError, match="source.folder=.*lists cannot be written"), source.open(video):
+    with pytest.raises(UserError, match="source.folder=.*lists cannot be written"), source.open(video):
         pass
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
+from test_callbacks import detector as small_detector
 
 from dfdc_lightning.callbacks.epoch_seed import EpochSeed
 from dfdc_lightning.callbacks.gradual_unfreeze import GradualUnfreeze
 from dfdc_lightning.clips import FaceDataModule
 from dfdc_lightning.hardware import precision
-from dfdc_lightning.losses import SmoothedBCE
-from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.frame import FrameDetector
 
 EPOCHS = 6
@@ -38,18 +37,7 @@ class Notes(L.Callback):
 
 
 def learn(cache: Path, precision: str, compiled: bool = False) -> tuple[FrameDetector, Notes]:
-    torch.manual_seed(1)
-    detector = FrameDetector(
-        timm_backbone("test_efficientnet", pretrained=False),
-        loss=SmoothedBCE(0.005),
-        optimizer=partial(torch.optim.AdamW, lr=3e-3),
-        scheduler=partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=EPOCHS),
-        trainable_layers=None,
-        threshold=0.6,
-        mean=[0.485, 0.456, 0.406],
-        std=[0.229, 0.224, 0.225],
-        compile=compiled,
-    )
+    detector = small_detector(trainable_layers=None, compile=compiled)
     notes = Notes()
     trainer = L.Trainer(
         max_epochs=EPOCHS,

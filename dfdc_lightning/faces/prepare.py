@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dfdc_lightning.errors import UserError
+from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.journal import Journal, Shard, locked
 from dfdc_lightning.faces.look import Look
@@ -59,7 +59,7 @@ def prepare(
     cache = FaceCache(Path(out))
     with _stoppable(cache.root), ExitStack() as held:
         stages = list(source.stages())
-        held.enter_context(_explained(cache.root))
+        held.enter_context(writing("out", cache.root))
         held.enter_context(locked(cache.root, shard))
         claim_profile(cache.root, preparation)
         look = Look(source, preparation, cache.root, preparation.profile)
@@ -200,15 +200,3 @@ def _stoppable(root: Path) -> Iterator[None]:
         said = f"stopped: what is done lies safe in {root}; the same command goes on from there"
         print(said, file=sys.stderr)
         raise SystemExit(130) from None
-
-
-@contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    """A full disk and a folder that cannot be written, each in a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"out={root} cannot be written ({error.strerror or error}): make room or choose another folder, "
-            "then run the same command again; nothing that was done is lost"
-        ) from None

@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dfdc_lightning import atomic
+from dfdc_lightning.errors import writing
 from dfdc_lightning.video.archive import copy_member, scratch, videos_in
 from dfdc_lightning.video.index import Stage, Video, unique
 from dfdc_lightning.video.listing import SourceError
@@ -61,7 +62,7 @@ class KaggleSource:
         if kept.is_file():
             yield kept
         elif self.keep_videos:
-            with self._writing(), atomic.replacing(kept) as path:
+            with writing("source.folder", self.folder), atomic.replacing(kept) as path:
                 self._fetch(video, path)
             yield kept
         else:
@@ -72,21 +73,12 @@ class KaggleSource:
     def _list(self, file: str) -> list[Video]:
         known = Path(self.folder) / f"{file}.json"
         if not known.is_file():
-            with _open(self.competition, file) as archive, self._writing():
+            with _open(self.competition, file) as archive, writing("source.folder", self.folder):
                 atomic.write_json(known, videos_in(archive, file))
         try:
             return [Video(*row) for row in json.loads(known.read_text(encoding="utf-8"))]
         except (ValueError, TypeError) as error:
             raise SourceError(f"{known} is damaged ({error}): delete it") from None
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise SourceError(
-                f"source.folder={self.folder} cannot be written ({error.strerror}): choose another"
-            ) from None
 
     def _fetch(self, video: Video, target: Path) -> None:
         members = _remote(os.getpid(), self.competition, video.path)
