@@ -122,19 +122,20 @@ def test_a_split_with_one_label_is_refused(tmp_path: Path) -> None:
         FaceDataModule(tmp_path).setup("fit")
 
 
-def test_mixed_profiles_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"profile": "other"}, "mixes clips of the profiles drawn, other"),
+        ({"label": "Fake"}, "the label 'Fake'"),
+    ],
+)
+def test_another_profile_or_an_unknown_label_is_refused(
+    tmp_path: Path, change: dict[str, str], sentence: str
+) -> None:
     cache = draw_cache(tmp_path, {"train": 2, "val": 1, "test": 1}, frames=2, size=16)
     first, *others = cache.rows()
-    cache.write_rows([first._replace(profile="other"), *others])
-    with pytest.raises(UserError, match="drawn, other"):
-        FaceDataModule(tmp_path).setup("fit")
-
-
-def test_an_unknown_label_is_refused_and_not_taken_for_real(tmp_path: Path) -> None:
-    cache = draw_cache(tmp_path, {"train": 2, "val": 1, "test": 1}, frames=2, size=16)
-    first, *others = cache.rows()
-    cache.write_rows([first._replace(label="Fake"), *others])
-    with pytest.raises(UserError, match="the label 'Fake'"):
+    cache.write_rows([first._replace(**change), *others])
+    with pytest.raises(UserError, match=sentence):
         FaceDataModule(tmp_path).setup("fit")
 
 

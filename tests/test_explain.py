@@ -122,15 +122,21 @@ def test_maps_change_when_the_weights_are_randomised(
     assert np.mean(alike) < 0.5
 
 
+def fakes_told(detector: Detector, forgeries: Forgeries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which clips are FAKE and rightly judged, with their logits and maps."""
+    reading = read_with_maps(detector, forgeries.faces)
+    assert reading.maps is not None
+    right = forgeries.label & (reading.scores > 0.5)
+    assert right.sum() >= 0.5 * forgeries.label.sum(), "it has not learnt enough to be asked where it looks"
+    return right, reading.logits[right], reading.maps[right]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_evidence_lies_in_the_swapped_region(
     kind: str, taught: dict[str, Detector], forgeries: Forgeries
 ) -> None:
-    reading = read_with_maps(taught[kind], forgeries.faces)
-    assert reading.maps is not None
-    right = forgeries.label & (reading.scores > 0.5)
-    assert right.sum() >= 0.5 * forgeries.label.sum(), "it has not learnt enough to be asked where it looks"
-    for_fake = evidence(reading.maps[right], fake=True)
+    right, _, maps = fakes_told(taught[kind], forgeries)
+    for_fake = evidence(maps, fake=True)
     smooth = np.array([[cv2.resize(each, (SIDE, SIDE)) for each in clip] for clip in for_fake])
     inside = (smooth * forgeries.swapped[right]).sum() / smooth.sum()
     area = forgeries.swapped[right].mean()
@@ -143,10 +149,8 @@ def test_hiding_the_evidence_lowers_the_score_more_than_hiding_as_much_elsewhere
     kind: str, taught: dict[str, Detector], forgeries: Forgeries
 ) -> None:
     """The deletion test: a map that shows where a score comes from says what the score cannot do without."""
-    reading = read_with_maps(taught[kind], forgeries.faces)
-    assert reading.maps is not None
-    right = forgeries.label & (reading.scores > 0.5)
-    faces, maps = forgeries.faces[right], reading.maps[right]
+    right, logits, maps = fakes_told(taught[kind], forgeries)
+    faces = forgeries.faces[right]
 
     def drop(most: bool) -> np.ndarray:
         hidden = faces.copy()
@@ -156,7 +160,7 @@ def test_hiding_the_evidence_lowers_the_score_more_than_hiding_as_much_elsewhere
             large = cv2.resize(each if most else -each, (SIDE, SIDE))
             plain = face.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
             np.copyto(face, plain, where=large >= np.quantile(large, 0.8))
-        return reading.logits[right].mean(1) - read(taught[kind], hidden).logits.mean(1)
+        return logits.mean(1) - read(taught[kind], hidden).logits.mean(1)
 
     assert drop(most=True).mean() > 0.1 + drop(most=False).mean()
 

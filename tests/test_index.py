@@ -4,12 +4,11 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_user import by_a_plain_user
 
 from dfdc_lightning.video.index import FolderSource, Video
 from dfdc_lightning.video.listing import SourceError, part_number, video_id
@@ -154,18 +153,14 @@ def test_an_id_too_long_for_a_clip_is_unreadable_and_the_longest_that_fits_is_no
     assert "rename it" in videos[video_id(too_long)].detail
 
 
-def listed_by_a_plain_user(path: Path) -> "subprocess.CompletedProcess[str]":
-    """List a folder in a process that may not read everything, as root may."""
-    plain_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
-    if plain_user and shutil.which("setpriv") is None:
-        pytest.skip("run by root without setpriv: no folder can be made unreadable")
-    code = (
-        "import sys; from dfdc_lightning.video.index import FolderSource\n"
-        "try: print([video.name for stage in FolderSource(sys.argv[1]).stages() for video in stage.videos])\n"
-        "except ValueError as error: print(type(error).__name__, error)"
-    )
-    command = [*plain_user, sys.executable, "-c", code, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+LIST = """
+import sys
+from dfdc_lightning.video.index import FolderSource
+try:
+    print([video.name for stage in FolderSource(sys.argv[1]).stages() for video in stage.videos])
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
 
 
 def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
@@ -174,12 +169,12 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("video,label\na.mp4,REAL\n")
     try:
         other.chmod(0)
-        done = listed_by_a_plain_user(tmp_path / "parts")
+        done = by_a_plain_user(LIST, tmp_path / "parts")
         assert done.stdout == "['a']\n"
         assert done.stderr.startswith(f"warning: {other} cannot be read (Permission denied)")
         for path in (tmp_path / "labels.csv", tmp_path / "parts"):
             path.chmod(0)
-            done = listed_by_a_plain_user(tmp_path if path.suffix else path)
+            done = by_a_plain_user(LIST, tmp_path if path.suffix else path)
             assert done.stdout.startswith(f"SourceError {path}")
             assert "cannot be read (Permission denied)" in done.stdout
             path.chmod(0o700)

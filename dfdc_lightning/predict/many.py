@@ -74,7 +74,9 @@ class Attempt:
             return failed(path, error.status, str(error))
         except UserError:  # not the video's fault
             raise
-        except Exception as error:  # whatever one video does, the others go on; its row says what it was
+        # What a hostile file makes of FFmpeg and OpenCV has no common type, and must not cost the others of
+        # a folder their verdicts. Nothing is swallowed: its row names the type, the last line counts it.
+        except Exception as error:
             return failed(path, "failed", f"{path}: {type(error).__name__}: {error}")
 
 
