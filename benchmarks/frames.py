@@ -21,7 +21,7 @@ import av
 import cv2
 import numpy as np
 
-from dfdc_lightning.video.demo.folder import render
+from dfdc_lightning.demo.folder import render
 from dfdc_lightning.video.frames import evenly_spaced, read_frames
 
 N = 10

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from dfdc_lightning.video.demo import render
+from dfdc_lightning.demo import render
 
 ROOT = Path(__file__).parents[1]
 CLIPS = 20

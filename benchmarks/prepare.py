@@ -27,13 +27,13 @@ from typing import Any, NamedTuple
 import cv2
 
 from benchmarks.frames import N, cpu_seconds, grab_all_retrieve_ten, sets
+from dfdc_lightning.demo.folder import render
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.faces.finder import FaceFinder, Haar, YuNet
 from dfdc_lightning.faces.look import Look
 from dfdc_lightning.faces.preparation import FacePreparation
 from dfdc_lightning.faces.prepare import prepare
 from dfdc_lightning.faces.split import ByGroup
-from dfdc_lightning.video.demo.folder import render
 from dfdc_lightning.video.frames import read_frames
 from dfdc_lightning.video.index import FolderSource
 

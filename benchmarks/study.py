@@ -46,7 +46,7 @@ def make_cache(cache: Path, per_label: int, size: int, more: list[str]) -> dict[
         # A tenth more than needed: groups may not fit the splits' sizes exactly.
         videos = str(round(2 * per_label * 1.1) + 8)
         rendering, _ = call(
-            "-m", "dfdc_lightning.video.demo", "--out", folder, "--videos", videos, "--seconds", "1"
+            "-m", "dfdc_lightning.demo", "--out", folder, "--videos", videos, "--seconds", "1"
         )
         faces = (
             "source=folder",

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dfdc_lightning.demo import read_swaps, render
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
 from dfdc_lightning.faces.crop import crops
 from dfdc_lightning.faces.finder import Haar
@@ -19,7 +20,6 @@ from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.models.frame import FrameDetector
 from dfdc_lightning.models.sequence import SequenceDetector
-from dfdc_lightning.video.demo import read_swaps, render
 from dfdc_lightning.video.frames import read_frames
 
 ROOT = Path(__file__).parents[1]

@@ -17,6 +17,7 @@ ROOMS = (
     ("errors", "atomic"),
     ("arguments", "progress", "doctor"),
     ("video",),
+    ("demo",),
     ("faces",),
     ("augment",),
     ("hardware",),

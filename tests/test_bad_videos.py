@@ -119,7 +119,7 @@ def make(folder: Path, good: Path, one: list[Image], other: list[Image]) -> None
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
     options = ["--videos=4", "--size=160x120", "--seconds=0.8"]
-    done = run(sys.executable, "-m", "dfdc_lightning.video.demo", f"--out={out}", *options)
+    done = run(sys.executable, "-m", "dfdc_lightning.demo", f"--out={out}", *options)
     assert done.returncode == 0, done.stderr
     return out
 

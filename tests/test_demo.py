@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from dfdc_lightning.video.demo import DemoError, read_swaps, render
-from dfdc_lightning.video.demo.identity import Identity
-from dfdc_lightning.video.demo.scene import Scene
-from dfdc_lightning.video.demo.swap import Ellipse, Swap
+from dfdc_lightning.demo import DemoError, read_swaps, render
+from dfdc_lightning.demo.identity import Identity
+from dfdc_lightning.demo.scene import Scene
+from dfdc_lightning.demo.swap import Ellipse, Swap
 
 TINY = {"size": (160, 120), "seconds": 0.4, "fps": 10.0}
 
@@ -296,7 +296,7 @@ def test_a_folder_with_other_videos_is_refused(tiny: Path, tmp_path: Path) -> No
 
 
 def test_the_command_renders_and_turns_errors_into_one_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfdc_lightning.video.demo", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "dfdc_lightning.demo", "--out", str(tmp_path)]
     wish = ["--videos", "2", "--size", "160x120", "--seconds", "0.2", "--fps", "10"]
     assert subprocess.run(
         [*command, *wish], capture_output=True, text=True, check=True
@@ -322,7 +322,7 @@ def test_a_damaged_list_of_swaps_is_named(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_ctrl_c_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfdc_lightning.video.demo", "--out", str(tmp_path), "--videos", "400"]
+    command = [sys.executable, "-m", "dfdc_lightning.demo", "--out", str(tmp_path), "--videos", "400"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not list(tmp_path.rglob("*.mp4")):
             time.sleep(0.02)

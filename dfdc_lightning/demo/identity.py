@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfdc_lightning.video.demo.brush import Colour
+from dfdc_lightning.demo.brush import Colour
 
 # Anchors between which a colour is drawn, RGB 0-255.
 _SKIN = ((250, 214, 190), (236, 188, 158), (214, 160, 124), (178, 122, 88), (148, 100, 72), (126, 84, 60))

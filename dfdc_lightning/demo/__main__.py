@@ -1,13 +1,12 @@
-"""`python -m dfdc_lightning.video.demo`: render a demo data set from the command line."""
+"""`python -m dfdc_lightning.demo`: render a demo data set from the command line."""
 
 import argparse
 import signal
 import sys
 from pathlib import Path
 
+from dfdc_lightning.demo.folder import Plan, render
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.video.demo.folder import render
-from dfdc_lightning.video.demo.plan import Plan
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -21,7 +20,7 @@ def main() -> int:
     """Render what the command line asks for; exit code 2 and one sentence where that is impossible."""
     default = Plan()
     parser = argparse.ArgumentParser(
-        prog="python -m dfdc_lightning.video.demo",
+        prog="python -m dfdc_lightning.demo",
         description="Render talking heads (REAL) and their face swaps (FAKE) in DFDC's own layout.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -10,7 +10,7 @@ import av
 import cv2
 
 from dfdc_lightning import atomic
-from dfdc_lightning.video.demo.brush import Picture
+from dfdc_lightning.demo.brush import Picture
 
 
 class Codec(NamedTuple):

@@ -5,11 +5,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dfdc_lightning.video.demo.brush import Image, Picture, Plane, paste
-from dfdc_lightning.video.demo.heads import BOTTOM, LEFT, RIGHT, TOP, Head
-from dfdc_lightning.video.demo.identity import Identity
-from dfdc_lightning.video.demo.motion import Pose
-from dfdc_lightning.video.demo.scene import Scene
+from dfdc_lightning.demo.brush import Image, Picture, Plane, paste
+from dfdc_lightning.demo.heads import BOTTOM, LEFT, RIGHT, TOP, Head
+from dfdc_lightning.demo.identity import Identity
+from dfdc_lightning.demo.scene import Pose, Scene
 
 # The swapped ellipse: centre and radii in face units, width of its blended rim as a part of the radius.
 _CENTRE, _RADII, _FEATHER = (0.0, 0.24), (0.74, 0.86), 0.12
