@@ -30,6 +30,7 @@ ROOMS = (
     ("explain",),
     ("predict", "dashboard"),
     ("export",),
+    ("evaluate",),
     ("app",),
 )
 LEVEL = {name: level for level, names in enumerate(ROOMS) for name in names}

@@ -13,6 +13,7 @@ as what is left of it.
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,6 +77,23 @@ def read_frames(path: Path, n: int = 10) -> Frames:
         raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
     finally:
         gc.collect(1)  # PyAV's containers are cycles: without this, a worker keeps several decoders' pictures
+
+
+def decoded_upright(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Fraction | None]]:
+    """Every frame of a video in order, RGB and upright, each with the video's rate in frames per second.
+
+    Raises:
+        FrameError: "unreadable" when the file is no video or is damaged on the way.
+    """
+    reformatter = VideoReformatter()
+    try:
+        with opened(path) as container:
+            rate = container.streams.best("video") and container.streams.best("video").average_rate
+        for frame in _decoded(path, repeat(_ALL)):
+            yield _rgb(frame, reformatter), rate
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or error
+        raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
 
 
 def evenly_spaced(total: int, n: int) -> list[int]:
