@@ -37,10 +37,10 @@ def drawn(n: int) -> tuple[np.ndarray, np.ndarray]:
     return 1 / (1 + np.exp(-(rng.normal(size=n) + 1.5 * label))), label
 
 
-def ours(score: np.ndarray, label: np.ndarray) -> np.ndarray:
+def ours(score: np.ndarray, label: np.ndarray) -> dict[str, np.ndarray]:
     """Every measure on every resample, from raw scores on."""
     design = clusters(label, [str(i) for i in range(len(label))])
-    return bootstrap([Ranking(score, label, design.of_video, 0.6)], design, RESAMPLES)[0]
+    return bootstrap([Ranking(score, label, design.of_video, 0.6)], design, RESAMPLES)
 
 
 def whole_study() -> dict[str, Any]:
@@ -61,7 +61,7 @@ def against_scipy() -> dict[str, Any]:
     best, samples = np.inf, np.empty(0)
     for _ in range(REPEATS):
         start = time.perf_counter()
-        samples = ours(score, label)
+        samples = ours(score, label)["auroc"][0]
         best = min(best, time.perf_counter() - start)
 
     def auroc(fake: np.ndarray, real: np.ndarray) -> float:
@@ -78,9 +78,9 @@ def against_scipy() -> dict[str, Any]:
         rng=0,
     )
     seconds = time.perf_counter() - start
-    interval, reference = percentile(samples[0]), theirs.confidence_interval
+    interval, reference = percentile(samples), theirs.confidence_interval
     # An estimated 2.5 % quantile has the standard error sqrt(p (1 − p) / n) / density, here of a normal law.
-    deviation = float(samples[0].std())
+    deviation = float(samples.std())
     error = (
         np.sqrt(0.025 * 0.975 / RESAMPLES) / stats.norm.pdf(stats.norm.ppf(0.025)) * deviation * np.sqrt(2)
     )

@@ -190,7 +190,8 @@ def _measure(
         for run in runs
         for s in [run.splits["test"]]
     ]
-    samples = bootstrap(rankings, design, n, seed)
+    by_name = bootstrap(rankings, design, n, seed)
+    samples = np.stack([by_name[name] for name in MEASURES], axis=1)
     experiments: dict[str, Experiment] = {}
     for run, sample in zip(runs, samples, strict=True):
         scores = run.splits["test"]

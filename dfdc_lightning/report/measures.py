@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
-from dfdc_lightning.report.ranking import Ranking
+from dfdc_lightning.report.ranking import MEASURES, Ranking
 
 NAMES = {"auroc": "AUROC", "accuracy": "Accuracy", "f1": "F1", "eer": "EER"}
 LOWER_IS_BETTER = ("eer",)
@@ -22,8 +22,8 @@ def measure(
 ) -> Float64[np.ndarray, " m"]:
     """MEASURES of one set of scores."""
     everyone = np.zeros(len(score), np.int64)
-    values: np.ndarray = Ranking(score, label, everyone, threshold).measure(np.ones((1, 1), np.int32))[0]
-    return values
+    values = Ranking(score, label, everyone, threshold).measure(np.ones((1, 1), np.int32))
+    return np.array([values[name][0] for name in MEASURES])
 
 
 class Curve(NamedTuple):

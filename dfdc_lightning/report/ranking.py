@@ -44,8 +44,10 @@ class Ranking:
         points = np.append(np.unique(score), np.inf)[::-1]
         self.points = np.searchsorted(real, points, "left"), np.searchsorted(fake, points, "left")
 
-    def measure(self, counts: Integer[np.ndarray, "b c"]) -> Float64[np.ndarray, "b m"]:
-        """MEASURES under b weightings, `counts[i, j]` being how often cluster j is taken in weighting i.
+    def measure(self, counts: Integer[np.ndarray, "b c"]) -> dict[str, Float64[np.ndarray, " b"]]:
+        """Each of MEASURES by name under b weightings.
+
+        `counts[i, j]` is how often cluster j is taken in weighting i.
 
         Every label keeps its share in accuracy and F1 however often its videos were taken
         (post-stratification).
@@ -61,7 +63,8 @@ class Ranking:
         false_alarm, hit = 1 - reals[:, at_real] / n_real, 1 - fakes[:, at_fake] / n_fake
         accuracy = self.share * hit + (1 - self.share) * (1 - false_alarm)
         f1 = 2 * self.share * hit / (self.share * (hit + 1) + (1 - self.share) * false_alarm)
-        return np.stack([auroc, accuracy, f1, self._eer(reals, fakes, n_real, n_fake)], axis=1)
+        eer = self._eer(reals, fakes, n_real, n_fake)
+        return {"auroc": auroc, "accuracy": accuracy, "f1": f1, "eer": eer}
 
     def _eer(
         self,

@@ -21,18 +21,27 @@ _CELLS = (
 class Clusters(NamedTuple):
     """Which videos are drawn together, and among which others.
 
-    A cluster is a source group (a REAL video and what was made from it). Strata are the clusters with REAL
-    videos only, with FAKE only and with both, so each resample holds both labels; without groups this is
-    plain stratification by label.
+    A cluster is a source group (a REAL video and what was made from it). The strata are three kinds of
+    cluster: with REAL videos only, with FAKE only and with both. A resample keeps the number of clusters of
+    each kind, so it holds both labels, but not the number of videos of a label where clusters differ in size;
+    `Ranking` weights the labels back to their shares. Where every video is a cluster, this is stratification
+    by label.
     """
 
     of_video: Int64[np.ndarray, " v"]
     strata: list[Int64[np.ndarray, " _"]]
+    holding_real: int
+    holding_fake: int
 
     @property
     def n(self) -> int:
         """How many clusters there are."""
         return sum(len(stratum) for stratum in self.strata)
+
+    @property
+    def smaller(self) -> int:
+        """Clusters that hold the rarer label: how many independent videos an interval rests on."""
+        return min(self.holding_real, self.holding_fake)
 
 
 def clusters(label: Bool[np.ndarray, " v"], group: Sequence[str]) -> Clusters:
@@ -40,7 +49,8 @@ def clusters(label: Bool[np.ndarray, " v"], group: Sequence[str]) -> Clusters:
     _, index = np.unique(np.asarray(group), return_inverse=True)
     fakes = np.bincount(index, weights=label)
     kind = np.where(fakes == 0, 0, np.where(fakes == np.bincount(index), 1, 2))
-    return Clusters(index, [np.flatnonzero(kind == k) for k in range(3) if (kind == k).any()])
+    strata = [np.flatnonzero(kind == k) for k in range(3) if (kind == k).any()]
+    return Clusters(index, strata, int((kind != 1).sum()), int((kind != 0).sum()))
 
 
 def resamples(design: Clusters, n: int, seed: int, rows: int) -> Iterator[Int32[np.ndarray, "b c"]]:
@@ -62,8 +72,8 @@ def resamples(design: Clusters, n: int, seed: int, rows: int) -> Iterator[Int32[
 
 def bootstrap(
     rankings: Sequence[Ranking], design: Clusters, n: int = 10_000, seed: int = 0
-) -> Float64[np.ndarray, "r m n"]:
-    """MEASURES of every run on the same `n` resamples of the test videos, so that differences are paired.
+) -> dict[str, Float64[np.ndarray, "r n"]]:
+    """Each of MEASURES by name, of every run on the same `n` resamples, so that differences are paired.
 
     Args:
         rankings: One for each run, over the same videos and clusters.
@@ -71,12 +81,13 @@ def bootstrap(
         n: Number of resamples.
         seed: The same seed and design give the same resamples.
     """
-    samples = np.empty((len(rankings), len(MEASURES), n))
+    samples = {name: np.empty((len(rankings), n)) for name in MEASURES}
     start = 0
     for counts in resamples(design, n, seed, rows=max(1, _CELLS // len(design.of_video))):
         stop = start + len(counts)
-        for values, ranking in zip(samples, rankings, strict=True):
-            values[:, start:stop] = ranking.measure(counts).T
+        for run, ranking in enumerate(rankings):
+            for name, values in ranking.measure(counts).items():
+                samples[name][run, start:stop] = values
         start = stop
     return samples
 
