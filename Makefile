@@ -30,7 +30,7 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 
 demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
 	$(BIN)/python -m dfdc_lightning.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS)
-	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces detector=haar +detector.long_side=320 \
+	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces face_detector=haar +face_detector.long_side=320 \
 		size=$(DEMO_SIZE) frames=$(DEMO_FRAMES) per_label=null "split.fractions={train: 0.67, val: 0.165, test: 0.165}"
 	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)
 	$(BIN)/python report.py study=$(DEMO)

@@ -32,11 +32,12 @@ def main(config: DictConfig) -> None:
             Path(str(config.html)) if config.html else None,
             None if config.workers == "auto" else config.workers,
         ),
-        config.detector.model,
+        config.face_detector.model,
     )
 
 
 if __name__ == "__main__":
-    paths = ("video", "run", "out", "html", "detector.model")
+    paths = ("video", "run", "out", "html", "face_detector.model")
     sys.argv[1:] = [as_it_is(word, paths) for word in sys.argv[1:]]
-    command(main, "starts anew, or with a folder and out=FILE goes on from here")
+    again = "starts anew, or with a folder and out=FILE goes on from here"
+    command(main, again, former={"detector": "face_detector"})

@@ -16,17 +16,17 @@ def main(config: DictConfig) -> None:
     """Fill a cache from a source, or prove one that is there (check=CACHE)."""
     from hydra.utils import instantiate
 
+    from dfdc_lightning.faces.build import prepare
     from dfdc_lightning.faces.check import check
+    from dfdc_lightning.faces.extract import FacePreparation
     from dfdc_lightning.faces.journal import Shard
-    from dfdc_lightning.faces.preparation import FacePreparation
-    from dfdc_lightning.faces.prepare import prepare
 
     if config.check is not None:
         raise SystemExit(check(Path(config.check)))
     prepare(
         instantiate(config.source),
         FacePreparation(
-            instantiate(config.detector), config.frames, config.size, config.margin, config.smoothing
+            instantiate(config.face_detector), config.frames, config.size, config.margin, config.smoothing
         ),
         instantiate(config.split),
         Path(config.out),
@@ -41,4 +41,4 @@ def main(config: DictConfig) -> None:
 if __name__ == "__main__":
     # Hydra would take a comma for a sweep; several statuses are one list.
     sys.argv = [re.sub(r"^redo=([\w,]+)$", r"redo=[\1]", argument) for argument in sys.argv]
-    command(main)
+    command(main, former={"detector": "face_detector"})

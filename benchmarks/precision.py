@@ -23,8 +23,8 @@ from dfdc_lightning import hardware
 
 CLIPS, SIZE = 120, 64  # of each label; side of a face in pixels
 FACES = [
-    "detector=haar",
-    "+detector.long_side=320",
+    "face_detector=haar",
+    "+face_detector.long_side=320",
     "split.fractions={train: 0.67, val: 0.165, test: 0.165}",
 ]
 

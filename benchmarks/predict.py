@@ -56,12 +56,12 @@ def run(words: list[str]) -> None:
         raise SystemExit(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
 
 
-def make_models(folder: Path, finder: list[str]) -> tuple[Path, Path]:
+def make_models(folder: Path, face_detector: list[str]) -> tuple[Path, Path]:
     """A run of the baseline's network at full size, and its export."""
     videos = render(folder / "videos", videos=40)
     trained, exported = folder / "run", folder / "export"
     cache = folder / "cache"
-    run(["prepare_faces.py", f"source.path={videos}", f"out={cache}", *finder])
+    run(["prepare_faces.py", f"source.path={videos}", f"out={cache}", *face_detector])
     run([
         "train.py", "study=benchmark", "scale=demo", "augment=none", "trainer.max_epochs=1",
         "model.trainable_layers=1", f"data.cache={cache}", f"hydra.run.dir={trained}",
@@ -105,13 +105,13 @@ def main() -> None:
 
 def measure(folder: Path, model: Path | None, repeats: int) -> list[Timing]:
     """All timings."""
-    preparing = ["detector=haar"] if model is None else [f"detector.model={model.absolute()}"]
-    finder = [] if model is None else preparing
+    preparing = ["face_detector=haar"] if model is None else [f"face_detector.model={model.absolute()}"]
+    face_detector = [] if model is None else preparing
     models = (folder / "run", folder / "export" / "model.onnx")
     trained, exported = models if models[1].is_file() else make_models(folder, preparing)
     clips = (sorted(folder.glob("clips/*/*.mp4"))[:1], folder / "many")
     clip, many = (clips[0][0], clips[1]) if clips[1].is_dir() else make_clips(folder)
-    command = ["predict.py", *finder]
+    command = ["predict.py", *face_detector]
     start = timed("start-up (imports alone)", ["-c", IMPORTS], repeats)
     onnx = timed("one clip, ONNX", [*command, f"video={clip}", f"run={exported}"], repeats, 4.0)
     page = [*command, f"video={clip}", f"run={exported}", f"html={folder / 'verdict.html'}"]

@@ -28,14 +28,15 @@ import cv2
 
 from benchmarks.frames import N, cpu_seconds, grab_all_retrieve_ten, sets
 from dfdc_lightning.demo.folder import render
+from dfdc_lightning.faces.build import prepare
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.faces.finder import FaceFinder, Haar, YuNet
-from dfdc_lightning.faces.look import Look
-from dfdc_lightning.faces.preparation import FacePreparation
-from dfdc_lightning.faces.prepare import prepare
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.face_detector import FaceDetector, Haar
 from dfdc_lightning.faces.split import ByGroup
+from dfdc_lightning.faces.worker import Look
+from dfdc_lightning.faces.yunet import YuNet
 from dfdc_lightning.video.frames import read_frames
-from dfdc_lightning.video.index import FolderSource
+from dfdc_lightning.video.sources import FolderSource
 
 ROOT = Path(__file__).parents[1]
 
@@ -93,15 +94,15 @@ def whole(kind: str, paths: list[Path], faces: FacePreparation, folder: Path, re
     return Line(kind, len(paths), floor, own, own / floor, wall, wall / floor)
 
 
-def found(finder: FaceFinder, paths: list[Path]) -> tuple[int, int, float]:
+def found(face_detector: FaceDetector, paths: list[Path]) -> tuple[int, int, float]:
     """Frames with a face, frames, and CPU milliseconds a frame."""
     images = [image for path in paths for image in read_frames(path, N).images]
-    finder.find(images[0])
+    face_detector.find(images[0])
     n = 0
 
     def look() -> None:
         nonlocal n
-        n = sum(len(finder.find(image)) > 0 for image in images)
+        n = sum(len(face_detector.find(image)) > 0 for image in images)
 
     seconds = cpu_seconds(look)
     return n, len(images), 1000 * seconds / len(images)
@@ -115,7 +116,7 @@ def second_run(folder: Path, model: Path | None, n: int) -> dict[str, float]:
         source, out = folder_of(films, size, folder / f"{size} links"), folder / f"{size} cache"
         quietly(source, FacePreparation(YuNet(model), size=64), ByGroup(), out, per_label=None, workers=2)
         command = [sys.executable, ROOT / "prepare_faces.py", "size=64", "per_label=null"]
-        command += [f"detector.model={model}"] if model else []
+        command += [f"face_detector.model={model}"] if model else []
         times = []
         for _ in range(3):
             began = time.perf_counter()
@@ -167,12 +168,14 @@ def main() -> None:
             )
         report["faces"] = {}
         for kind in [kind for kind in kinds if "sample" in kind]:
-            for finder in (faces.finder, Haar()):
-                n, total, milliseconds = found(finder, kinds[kind])
-                report["faces"][f"{kind}, {finder.name}"] = {"found": n, "frames": total, "ms": milliseconds}
-                print(
-                    f"{kind}: {finder.name} finds a face in {n} of {total} frames, {milliseconds:.1f} ms each"
-                )
+            for by in (faces.face_detector, Haar()):
+                n, total, milliseconds = found(by, kinds[kind])
+                report["faces"][f"{kind}, {by.name}"] = {
+                    "found": n,
+                    "frames": total,
+                    "ms": milliseconds,
+                }
+                print(f"{kind}: {by.name} finds a face in {n} of {total} frames, {milliseconds:.1f} ms each")
         n = 40 if quick else 1000
         report["second run"] = seconds = second_run(folder / "second", model, n)
         print("second run: " + ", ".join(f"{value:.2f} s over {what}" for what, value in seconds.items()))

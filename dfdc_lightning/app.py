@@ -149,14 +149,14 @@ def main() -> None:
             "port": "7860",
             "seconds": "120",
             "megabytes": "200",
-            "detector.model": "",
+            "face_detector.model": "",
         },
     )
     seconds, megabytes, port = (_whole(given, key) for key in ("seconds", "megabytes", "port"))
     if port >= 2**16:
         raise UserError(f"port={port} is no port: give one from 1 to {2**16 - 1}")
     judge = open_judge(Path(given["run"]))
-    prepare = Prepare(judge.card.make_preparation(given["detector.model"] or None))
+    prepare = Prepare(judge.card.make_preparation(given["face_detector.model"] or None))
     prepare.preparation.ready()
     desk = Desk(judge, prepare, _threshold(given["threshold"]), seconds, megabytes)
     heed_signals()

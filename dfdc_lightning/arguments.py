@@ -36,6 +36,24 @@ def arguments(words: Sequence[str], known: Mapping[str, str | None]) -> dict[str
     return {key: default for key, default in known.items() if default is not None} | given
 
 
+def refuse_former(words: Sequence[str], former: Mapping[str, str]) -> None:
+    """Tell whoever uses a key by its former name what it is called now.
+
+    Args:
+        words: The command line without the program's name.
+        former: Each former name with the present one; `a` stands for `a=`, `+a=` and `a.b=` too.
+
+    Raises:
+        UserError: When a word has a former name.
+    """
+    for word in words:
+        key = word.partition("=")[0].lstrip("+~")
+        name, dot, rest = key.partition(".")
+        if name in former:
+            present = f"{former[name]}{dot}{rest}"
+            raise UserError(f"the key {key} is now called {present}: give {present}=VALUE")
+
+
 def as_it_is(word: str, paths: Collection[str]) -> str:
     """Quote a path for Hydra's grammar, in which `clip (1).mp4`, `é.mp4` and `a,b.mp4` are no values.
 

@@ -19,7 +19,7 @@ from dfdc_lightning.augment import Augment
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.conditions import conditions
-from dfdc_lightning.faces.preparation import read_profile
+from dfdc_lightning.faces.profile import read_profile
 from dfdc_lightning.hardware import cores, shared_memory
 
 _AHEAD = 2  # batches a worker has ready

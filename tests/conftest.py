@@ -69,7 +69,7 @@ def draw_cache(
                         source,
                         split,
                         n_found=frames,
-                        detector="drawn",
+                        face_detector="drawn",
                         profile=profile,
                     )
                 )

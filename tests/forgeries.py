@@ -15,8 +15,9 @@ from torch import nn
 from dfdc_lightning.demo import read_swaps, render
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
 from dfdc_lightning.faces.crop import crops
-from dfdc_lightning.faces.finder import Haar
-from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.face_detector import Haar
+from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.models.frame import FrameDetector
 from dfdc_lightning.models.sequence import SequenceDetector
@@ -136,7 +137,7 @@ def train_run(root: Path) -> Trained:
     videos = render(root / "videos", videos=16, seconds=1.0, fps=8)
     preparation = FacePreparation(Haar(), frames=4, size=48)
     cache = FaceCache(root / "cache")
-    claim_profile(cache.root, preparation)
+    claim_profile(cache.root, preparation.settings)
     rows = []
     metadata = {
         Path(name).stem: entry

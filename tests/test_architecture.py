@@ -106,7 +106,7 @@ def test_a_model_or_loss_file_is_a_target_of_its_group() -> None:
         "augment": "dfdc_lightning.augment.",
         "data": "dfdc_lightning.clips.",
         "source": "dfdc_lightning.video.",
-        "detector": "dfdc_lightning.faces.",
+        "face_detector": "dfdc_lightning.faces.",
     }
     for group, home in homes.items():
         files = sorted((CONF / group).glob("*.yaml"))

@@ -10,8 +10,8 @@ import pytest
 
 from dfdc_lightning.video.archive import ZipSource
 from dfdc_lightning.video.frames import FrameError
-from dfdc_lightning.video.index import Video
 from dfdc_lightning.video.listing import SourceError
+from dfdc_lightning.video.sources import Video
 
 CONTENT = bytes(range(256)) * 2000
 

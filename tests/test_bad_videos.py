@@ -17,7 +17,7 @@ import pytest
 from dfdc_lightning.faces.cache import FaceCache
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # where finders.py lies
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # where face_detectors.py lies
 
 Image = np.ndarray
 Outcome = tuple[Path, "subprocess.CompletedProcess[str]"]
@@ -139,7 +139,12 @@ def outcome(
     plain_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     if plain_user and shutil.which("setpriv") is None:
         pytest.skip("run by root without setpriv: no file can be made unreadable")
-    where = [f"source.path={folder}", f"out={out}", "detector=haar", "detector._target_=finders.Middle"]
+    where = [
+        f"source.path={folder}",
+        f"out={out}",
+        "face_detector=haar",
+        "face_detector._target_=face_detectors.Middle",
+    ]
     more = ["size=32", "per_label=null", "workers=2", "timeout=60"]
     return out, run(*plain_user, sys.executable, str(ROOT / "prepare_faces.py"), *where, *more)
 

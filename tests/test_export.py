@@ -150,7 +150,7 @@ def test_a_model_beside_anothers_card_is_a_sentence(exported: Path, tmp_path: Pa
         {},
     ],
 )
-def test_a_card_starts_nothing_but_a_face_finder(
+def test_a_card_starts_nothing_but_a_face_detector(
     detector: dict[str, object], exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -161,7 +161,7 @@ def test_a_card_starts_nothing_but_a_face_finder(
     assert not (tmp_path / "started").exists()
 
 
-def test_a_face_model_that_the_finder_does_not_take_is_a_sentence(exported: Path) -> None:
+def test_a_face_model_that_the_face_detector_does_not_take_is_a_sentence(exported: Path) -> None:
     with pytest.raises(UserError, match=r"detector\.model= means nothing to Haar: leave it out"):
         Card.read(exported / "model.json").make_preparation("yunet.onnx")
 

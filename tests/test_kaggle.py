@@ -19,10 +19,10 @@ import pytest
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.video.frames import FrameError
-from dfdc_lightning.video.index import Video
 from dfdc_lightning.video.kaggle import KaggleSource, _remote, part_numbers
 from dfdc_lightning.video.listing import SourceError
 from dfdc_lightning.video.remote import RemoteFile
+from dfdc_lightning.video.sources import Video
 
 COMPETITION = "deepfake-detection-challenge"
 CONTENT = {name: np.random.default_rng(number).bytes(3_000_000) for number, name in enumerate("abcd")}

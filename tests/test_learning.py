@@ -8,8 +8,8 @@ from hydra.utils import instantiate
 from test_experiments import experiment
 
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, FaceClip, Row
-from dfdc_lightning.faces.finder import YuNet
-from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.yunet import YuNet
 
 SIZE = 48
 METHODS = ("Deepfakes", "Face2Face", "FaceSwap", "NeuralTextures")

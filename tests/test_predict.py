@@ -24,8 +24,9 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.reading import Reading
 from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.conditions import measure
-from dfdc_lightning.faces.finder import Haar, YuNet
-from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.face_detector import Haar
+from dfdc_lightning.faces.yunet import YuNet
 from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.cautions import cautions

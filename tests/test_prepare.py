@@ -17,23 +17,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finders import Middle
+from face_detectors import Middle
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.build import prepare
 from dfdc_lightning.faces.cache import FaceCache, counts
 from dfdc_lightning.faces.check import check
+from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.journal import Journal, Shard, locked
 from dfdc_lightning.faces.pool import Pool
-from dfdc_lightning.faces.preparation import FacePreparation, read_profile
-from dfdc_lightning.faces.prepare import prepare
+from dfdc_lightning.faces.profile import read_profile
 from dfdc_lightning.faces.split import ByGroup, ByPart
-from dfdc_lightning.video.index import FolderSource, Stage, Video
+from dfdc_lightning.video.sources import FolderSource, Stage, Video
 
 ROOT = Path(__file__).parents[1]
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # where finders.py lies
-SETTINGS = ("detector=haar", "detector._target_=finders.Middle", "size=32", "per_label=10", "workers=2")
-HAAR = "detector._target_=dfdc_lightning.faces.finder.Haar"
-YUNET = "detector._target_=dfdc_lightning.faces.finder.YuNet"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "tests")}  # where face_detectors.py lies
+SETTINGS = (
+    "face_detector=haar",
+    "face_detector._target_=face_detectors.Middle",
+    "size=32",
+    "per_label=10",
+    "workers=2",
+)
+HAAR = "face_detector._target_=dfdc_lightning.faces.face_detector.Haar"
+YUNET = "face_detector._target_=dfdc_lightning.faces.yunet.YuNet"
 FACES = FacePreparation(Middle(), size=32)
 
 
@@ -105,7 +112,7 @@ def test_a_folder_becomes_a_balanced_cache(finished: Path, videos: Path) -> None
     for row in rows:
         assert row.label == truth[row.video]["label"]
         assert row.group == truth[row.video].get("original", f"{row.video}.mp4").removesuffix(".mp4")
-        assert (row.width, row.height, row.n_frames, row.detector) == (160, 120, 12, "middle")
+        assert (row.width, row.height, row.n_frames, row.face_detector) == (160, 120, 12, "middle")
         clip = cache.read_clip(row.video)
         assert clip.faces.shape == (10, 3, 32, 32)
         assert (cache.read_faces(row.video) == clip.faces).all()
@@ -195,7 +202,7 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(
 ) -> None:
     journal, kept, kills = Journal(tmp_path, Shard()), {}, 0
     for n in (1, 6, 13):
-        with start(*command(videos, tmp_path, "+detector.seconds=0.01")) as process:
+        with start(*command(videos, tmp_path, "+face_detector.seconds=0.01")) as process:
             kills += until(journal, n, process)
             os.killpg(process.pid, signal.SIGKILL)
         assert not (tmp_path / "manifest.csv").exists()
@@ -293,7 +300,7 @@ def test_the_start_of_a_worker_is_no_part_of_a_videos_time() -> None:
 
 
 def test_ctrl_c_stops_within_two_seconds_and_leaves_no_process(videos: Path, tmp_path: Path) -> None:
-    with start(*command(videos, tmp_path, "+detector.seconds=0.05")) as process:
+    with start(*command(videos, tmp_path, "+face_detector.seconds=0.05")) as process:
         assert until(Journal(tmp_path, Shard()), 2, process)
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
@@ -313,7 +320,7 @@ def test_no_copy_of_an_archived_video_is_left_behind(videos: Path, tmp_path: Pat
     scratch = Path(tempfile.mkdtemp())  # tmp_path is too long for what lies in TMPDIR
     for part in videos.glob("dfdc_*"):
         shutil.make_archive(str(parts / part.name), "zip", videos, part.name)
-    words = command(parts, out, "source=zip", "per_label=4", "+detector.seconds=0.03")
+    words = command(parts, out, "source=zip", "per_label=4", "+face_detector.seconds=0.03")
     for end in (signal.SIGINT, None):  # by Ctrl-C, and by itself
         copies: list[Path] = []
         with subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT | {"TMPDIR": str(scratch)}) as process:
@@ -442,8 +449,8 @@ def test_a_finished_cache_is_left_as_it_is(videos: Path, finished: Path) -> None
         ("workers=0.5", "workers=0.5"),
         ("per_label=1.5", "per_label=1.5"),
         ("split.fractions.train=abc", "abc"),
-        (f"{HAAR} +detector.long_side=abc", "long_side=abc"),
-        (f"detector=yunet {YUNET} detector.model=nowhere.onnx", "nowhere.onnx"),
+        (f"{HAAR} +face_detector.long_side=abc", "long_side=abc"),
+        (f"face_detector=yunet {YUNET} face_detector.model=nowhere.onnx", "nowhere.onnx"),
         ("split=by_part split.val=0-9", "val"),
         ("workers=many", "workers=many"),
     ],
@@ -467,6 +474,11 @@ def test_a_wrong_setting_is_named_in_one_sentence(
         ),
         ("souce=folder", "error: Could not override 'souce'.*not in struct\\)"),
         ("source=foldr", "error: .*'source/foldr'.*folder kaggle zip"),
+        ("detector=haar", "error: the key detector is now called face_detector: give face_detector=VALUE"),
+        (
+            "+detector.long_side=320",
+            "error: .*detector.long_side is now called face_detector.long_side: give",
+        ),
     ],
 )
 def test_a_wrong_word_of_the_command_line_is_told_without_a_programmers_words(

@@ -8,7 +8,7 @@ import pytest
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
-from dfdc_lightning.faces.plan import Plan, shard_of
+from dfdc_lightning.faces.quota import Quota, shard_of
 from dfdc_lightning.faces.split import ByGroup, ByPart, Candidate, group_of, shares
 
 
@@ -25,7 +25,7 @@ def dfdc(n_groups: int, fakes: int = 5, parts: int = 50) -> list[Candidate]:
     return videos
 
 
-def run(plan: Plan, bad: frozenset[str] = frozenset()) -> list[Row]:
+def run(plan: Quota, bad: frozenset[str] = frozenset()) -> list[Row]:
     """Look at whatever the plan waits for until it waits no more."""
     labels = {name: label for (_, label), queue in plan.queues.items() for name in queue}
     outcomes: dict[str, Row] = {}
@@ -40,7 +40,7 @@ def cells(rows: list[Row]) -> dict[tuple[str, str], int]:
 
 
 def test_the_quota_of_the_study_is_filled_exactly() -> None:
-    rows = run(Plan(dfdc(2500), ByGroup(), 1568))
+    rows = run(Quota(dfdc(2500), ByGroup(), 1568))
     expected = {"train": 1254, "val": 157, "test": 157}
     assert cells(rows) == {(split, label): n for split, n in expected.items() for label in (REAL, FAKE)}
     assert sum(2 * n for n in expected.values()) == 2508 + 314 + 314
@@ -51,12 +51,12 @@ def test_the_quota_is_filled_even_if_there_are_only_as_many() -> None:
         video for k in range(1568) for video in (Candidate(f"r{k}", REAL), Candidate(f"f{k}", FAKE, f"r{k}"))
     ]
     for seed in range(3):
-        assert cells(run(Plan(videos, ByGroup(seed), 1568)))["train", REAL] == 1254
-        assert cells(run(Plan(videos, ByGroup(seed), None)))["test", FAKE] == 157
+        assert cells(run(Quota(videos, ByGroup(seed), 1568)))["train", REAL] == 1254
+        assert cells(run(Quota(videos, ByGroup(seed), None)))["test", FAKE] == 157
 
 
 def test_a_group_never_crosses_splits() -> None:
-    rows = run(Plan(dfdc(500), ByGroup(), 100))
+    rows = run(Quota(dfdc(500), ByGroup(), 100))
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row.group, set()).add(row.split)
@@ -85,21 +85,21 @@ def test_originals_in_a_circle_are_one_group() -> None:
 
 def test_the_choice_does_not_depend_on_the_order_of_listing() -> None:
     videos = dfdc(300)
-    expected = run(Plan(videos, ByGroup(), 50))
+    expected = run(Quota(videos, ByGroup(), 50))
     for seed in range(3):
         random.Random(seed).shuffle(videos)
-        assert run(Plan(videos, ByGroup(), 50)) == expected
+        assert run(Quota(videos, ByGroup(), 50)) == expected
 
 
 def test_another_seed_chooses_other_videos() -> None:
-    used = [{row.video for row in run(Plan(dfdc(300), ByGroup(seed), 50)) if row.split} for seed in (0, 1)]
+    used = [{row.video for row in run(Quota(dfdc(300), ByGroup(seed), 50)) if row.split} for seed in (0, 1)]
     assert len(used[0] & used[1]) < 60
 
 
 def test_failures_are_replaced_by_the_next_in_order_and_keep_their_rows() -> None:
-    good = run(Plan(dfdc(300), ByGroup(), 50))
+    good = run(Quota(dfdc(300), ByGroup(), 50))
     bad = frozenset(sorted(row.video for row in good if row.label == REAL)[:7])
-    rows = run(Plan(dfdc(300), ByGroup(), 50), bad)
+    rows = run(Quota(dfdc(300), ByGroup(), 50), bad)
     assert cells(rows) == cells(good)
     assert {row.video for row in rows if row.status == "no_face"} == bad
     assert {row.video for row in rows} > {row.video for row in good}
@@ -110,8 +110,8 @@ def test_failures_are_replaced_by_the_next_in_order_and_keep_their_rows() -> Non
 def test_what_is_looked_at_does_not_depend_on_who_is_first() -> None:
     bad = frozenset(f"r{k}" for k in range(0, 300, 3))
     videos = dfdc(300)
-    expected = {row.video for row in run(Plan(videos, ByGroup(), 50), bad)}
-    plan, known, rng = Plan(videos, ByGroup(), 50), {}, random.Random(1)
+    expected = {row.video for row in run(Quota(videos, ByGroup(), 50), bad)}
+    plan, known, rng = Quota(videos, ByGroup(), 50), {}, random.Random(1)
     while pending := plan.pending(known):
         name = rng.choice(sorted(pending))  # one at a time, in any order
         known[name] = name not in bad
@@ -119,7 +119,7 @@ def test_what_is_looked_at_does_not_depend_on_who_is_first() -> None:
 
 
 def test_a_quota_beyond_the_source_gives_a_smaller_balanced_set() -> None:
-    rows = run(Plan(dfdc(40), ByGroup(), 1568), frozenset({"r1", "r2"}))
+    rows = run(Quota(dfdc(40), ByGroup(), 1568), frozenset({"r1", "r2"}))
     table = cells(rows)
     assert all(table[split, REAL] == table[split, FAKE] > 0 for split in SPLITS)
     assert sum(table.values()) < 2 * 40
@@ -151,7 +151,7 @@ def test_fractions_that_divide_nothing_are_named(fractions: dict[str, float]) ->
 def test_parts_keep_to_their_ranges() -> None:
     videos = dfdc(1000)
     part = {video.name: int(video.part) for video in videos}
-    rows = run(Plan(videos, ByPart(), 100))
+    rows = run(Quota(videos, ByPart(), 100))
     ranges = {"train": range(35), "val": range(35, 40), "test": range(40, 50)}
     assert all(part[row.video] in ranges[row.split] for row in rows if row.split)
     assert cells(rows) == {
@@ -161,7 +161,7 @@ def test_parts_keep_to_their_ranges() -> None:
 
 def test_a_group_across_part_ranges_is_left_out_whole() -> None:
     videos = [*dfdc(200), Candidate("torn", FAKE, "r0", "49"), Candidate("r0_twin", FAKE, "r0", "0")]
-    plan = Plan(videos, ByPart(), None)
+    plan = Quota(videos, ByPart(), None)
     assert not any(row.group == "r0" for row in run(plan))
 
 
@@ -181,4 +181,4 @@ def test_a_wrong_range_of_parts_is_named(splitter: ByPart, word: str) -> None:
 
 def test_by_part_needs_numbered_folders() -> None:
     with pytest.raises(UserError, match="by_group"):
-        Plan([Candidate("a", REAL), Candidate("b", FAKE, "a")], ByPart(), 10)
+        Quota([Candidate("a", REAL), Candidate("b", FAKE, "a")], ByPart(), 10)

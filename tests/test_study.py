@@ -67,7 +67,7 @@ def test_the_dfdc_sample_becomes_five_clips(tmp_path: Path) -> None:
         "prepare_faces.py",
         f"source.path={SHARED / 'data' / 'dfdc_sample'}",
         f"out={cache}",
-        f"detector.model={SHARED / 'models' / 'face_detection_yunet_2023mar.onnx'}",
+        f"face_detector.model={SHARED / 'models' / 'face_detection_yunet_2023mar.onnx'}",
         "per_label=null",
         "size=96",
     )
@@ -85,7 +85,7 @@ def test_real_deepfakes_go_from_videos_to_a_table(tmp_path: Path) -> None:
         "prepare_faces.py",
         f"source.path={source}",
         f"out={cache}",
-        f"detector.model={SHARED / 'models' / 'face_detection_yunet_2023mar.onnx'}",
+        f"face_detector.model={SHARED / 'models' / 'face_detection_yunet_2023mar.onnx'}",
         "per_label=null",
         "size=64",
         "split.fractions={train: 0.5, val: 0.25, test: 0.25}",

@@ -21,7 +21,7 @@ def main() -> None:
 
     from dfdc_lightning.explain.study import Explanation
     from dfdc_lightning.faces.cache import FaceCache
-    from dfdc_lightning.faces.preparation import read_profile
+    from dfdc_lightning.faces.profile import read_profile
     from dfdc_lightning.report.predictions import read_predictions
 
     predictions = read_predictions(run.predictions)

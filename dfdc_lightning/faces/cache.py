@@ -26,6 +26,9 @@ _LOCAL_HEADER = struct.Struct(
 _HEAD_BYTES = 512  # holds the member's header and the array's
 
 
+_FORMER_COLUMNS = {"detector": "face_detector"}  # in manifests of earlier versions
+
+
 class Row(NamedTuple):
     """One video ever looked at, good or bad: a row of manifest.csv. Empty strings mean unknown.
 
@@ -45,7 +48,7 @@ class Row(NamedTuple):
     fps: float = 0.0
     n_frames: int = 0
     seconds: float = 0.0
-    detector: str = ""
+    face_detector: str = ""
     profile: str = ""
 
 
@@ -95,11 +98,13 @@ class FaceCache:
         try:
             with self.manifest.open(encoding="utf-8", newline="") as file:
                 reader = csv.DictReader(file)
-                if tuple(reader.fieldnames or ()) != Row._fields:
+                columns = [_FORMER_COLUMNS.get(name, name) for name in reader.fieldnames or ()]
+                if tuple(columns) != Row._fields:
                     raise CacheError(
-                        f"{self.manifest} has the columns {reader.fieldnames}, expected {list(Row._fields)}: "
+                        f"{self.manifest} has the columns {columns}, expected {list(Row._fields)}: "
                         "make the cache again"
                     )
+                reader.fieldnames = columns
                 return [_row(line) for line in reader]
         except (UnicodeDecodeError, csv.Error, TypeError, ValueError) as error:
             if isinstance(error, CacheError):

@@ -8,7 +8,7 @@ import numpy as np
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row, counts
-from dfdc_lightning.faces.preparation import profile_of, read_profile
+from dfdc_lightning.faces.profile import profile_of, read_profile
 from dfdc_lightning.faces.split import Candidate, group_of
 
 _SHOWN = 3  # faults named for each claim

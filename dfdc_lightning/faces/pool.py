@@ -51,7 +51,7 @@ class Pool(Generic[Task, Result]):
         self.work, self.timeout, self.n_workers = work, timeout, workers
         # Workers come from a small clean process: they start fast and inherit neither threads nor open files.
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["dfdc_lightning.faces.look"])
+        self._context.set_forkserver_preload(["dfdc_lightning.faces.worker"])
         self._workers: list[_Worker[Task]] = []
         self._stillborn = 0
 

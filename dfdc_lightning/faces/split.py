@@ -14,7 +14,7 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 class Candidate(NamedTuple):
-    """What is known of a video before anybody looks at it; see `video.index.Video`."""
+    """What is known of a video before anybody looks at it; see `video.sources.Video`."""
 
     name: str
     label: str

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.journal import Shard
-from dfdc_lightning.faces.plan import Plan
+from dfdc_lightning.faces.quota import Quota
 
 
-def summary(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> str:
+def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -> str:
     """The closing table, with warnings where the quota is not filled."""
     if shard.n > 1:
         n = sum(row.status == "ok" for row in rows)
@@ -23,12 +23,12 @@ def summary(cache: FaceCache, plan: Plan, rows: Sequence[Row], shard: Shard) -> 
     spare = sum(row.status == "ok" and not row.split for row in rows)
     n = sum(table[split][REAL] for split in SPLITS)
     if spare:
-        enough = f"per_label={plan.per_label} asks for no more"
-        reason = enough if n == plan.per_label else "the other label has no more to balance them"
+        enough = f"per_label={quota.per_label} asks for no more"
+        reason = enough if n == quota.per_label else "the other label has no more to balance them"
         lines.append(f"        {spare} good but not used: {reason}")
-    if plan.per_label is not None and n < plan.per_label:
+    if quota.per_label is not None and n < quota.per_label:
         lines.append(
-            f"warning: {n} clips a label instead of per_label={plan.per_label}: the source has no more"
+            f"warning: {n} clips a label instead of per_label={quota.per_label}: the source has no more"
         )
     empty = [split for split in SPLITS if not table[split][REAL]]
     if empty:

@@ -62,7 +62,7 @@ def follow(
 
     Args:
         images: Frames in time order; colours tell persons apart after a cut.
-        faces: For each frame what `FaceFinder.find` returned for it.
+        faces: For each frame what `FaceDetector.find` returned for it.
 
     Returns:
         Every person, the one found longest first; of those found nearly as long the largest. May be empty.

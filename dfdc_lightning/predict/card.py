@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import Calibration, calibrate
 from dfdc_lightning.report.predictions import read_predictions
 from dfdc_lightning.runs import Run

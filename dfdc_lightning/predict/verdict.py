@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceClip
-from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.cautions import cautions

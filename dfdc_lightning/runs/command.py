@@ -5,22 +5,30 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
+from dfdc_lightning.arguments import refuse_former
 from dfdc_lightning.errors import UserError
 
 
-def command(main: Callable[[], object], again: str = "goes on from here") -> None:
+def command(
+    main: Callable[[], object],
+    again: str = "goes on from here",
+    former: Mapping[str, str] = MappingProxyType({}),
+) -> None:
     """Run an entry script: what the user can mend becomes one sentence on stderr and exit code 2.
 
     Args:
         main: The function decorated with `hydra.main`.
         again: What the same command does after Ctrl-C.
+        former: Keys that have another name now, with that name.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
     try:
         with one_sentence():
+            refuse_former(sys.argv[1:], former)
             main()
             sys.stdout.flush()
     except KeyboardInterrupt:

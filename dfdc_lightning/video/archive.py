@@ -12,8 +12,8 @@ from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
 from dfdc_lightning.video.frames import FrameError
-from dfdc_lightning.video.index import Stage, Video, compared, unique
 from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata, readable
+from dfdc_lightning.video.sources import Stage, Video, compared, unique
 
 DAMAGE = (
     zipfile.BadZipFile,

@@ -20,9 +20,9 @@ from pathlib import Path
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import writing
 from dfdc_lightning.video.archive import copy_member, scratch, videos_in
-from dfdc_lightning.video.index import Stage, Video, unique
 from dfdc_lightning.video.listing import SourceError
 from dfdc_lightning.video.remote import RemoteFile
+from dfdc_lightning.video.sources import Stage, Video, unique
 
 _READ_AHEAD = 1 << 20  # bytes a request brings at least: a part's directory has a fifth of that
 _SPARE = 1 << 28  # bytes of disk to leave free for clips

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
+from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.journal import Journal, Shard, locked
-from dfdc_lightning.faces.look import Look
-from dfdc_lightning.faces.plan import Plan, shard_of
 from dfdc_lightning.faces.pool import Loss, Pool, available_cores
-from dfdc_lightning.faces.preparation import FacePreparation, claim_profile
+from dfdc_lightning.faces.profile import claim_profile
+from dfdc_lightning.faces.quota import Quota, shard_of
 from dfdc_lightning.faces.split import Candidate, Splitter
 from dfdc_lightning.faces.summary import summary, tallied
+from dfdc_lightning.faces.worker import Look
 from dfdc_lightning.progress import tally
-from dfdc_lightning.video.index import Source, Stage, Video
+from dfdc_lightning.video.sources import Source, Stage, Video
 
 WHOLE = Shard()
 REDOABLE = ("unreadable", "too_short", "no_face", "timeout", "crashed", "failed")
@@ -61,28 +62,28 @@ def prepare(
         stages = list(source.stages())
         held.enter_context(writing("out", cache.root))
         held.enter_context(locked(cache.root, shard))
-        claim_profile(cache.root, preparation)
+        claim_profile(cache.root, preparation.settings)
         look = Look(source, preparation, cache.root, preparation.profile)
         journal = Journal(cache.root, shard)
         known = _known(cache, journal, redo, look.profile)
         outcomes = _heard(stages, known, look)
-        plan = Plan(_candidates(stages, outcomes), splitter, per_label)
-        _refuse_one_label(plan, stages)
+        quota = Quota(_candidates(stages, outcomes), splitter, per_label)
+        _refuse_one_label(quota, stages)
         if shard.n == 1:
             _sweep(cache.root)
-        if _left(stages, plan, outcomes, shard):
+        if _left(stages, quota, outcomes, shard):
             preparation.ready()
         with journal.adding(), Pool(look, workers or available_cores(), timeout) as pool:
-            for video, outcome in _looked_at(stages, plan, outcomes, shard, pool):
+            for video, outcome in _looked_at(stages, quota, outcomes, shard, pool):
                 row = look.lost(video, outcome, timeout) if isinstance(outcome, Loss) else outcome
                 outcomes[video.name] = row
                 journal.add(row)
-        rows = plan.rows(outcomes)
+        rows = quota.rows(outcomes)
         if shard.n == 1:
             if not cache.manifest.is_file() or cache.rows() != rows:
                 cache.write_rows(rows)
             journal.fold()
-    print(summary(cache, plan, rows, shard))
+    print(summary(cache, quota, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
         raise UserError(
             f"no clip of {cache.root} can be used: the column detail of {cache.manifest} says why"
@@ -128,12 +129,12 @@ def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Ca
 
 
 def _looked_at(
-    stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard, pool: Pool[Video, Row]
+    stages: Sequence[Stage], quota: Quota, outcomes: Mapping[str, Row], shard: Shard, pool: Pool[Video, Row]
 ) -> Iterator[tuple[Video, Row | Loss]]:
-    """Look at what the plan waits for, until it waits for nothing more; the caller adds to the outcomes."""
+    """Look at what the quota waits for, until it waits for nothing more; the caller adds to the outcomes."""
     with tally("faces", 0, "videos") as progress:
         seen: Counter[str] = Counter()
-        while left := _left(stages, plan, outcomes, shard):
+        while left := _left(stages, quota, outcomes, shard):
             number = next(iter(left))
             with stages[number].held:
                 while videos := left.get(number):
@@ -142,14 +143,14 @@ def _looked_at(
                         yield video, outcome
                         seen[outcomes[video.name].status] += 1
                         progress.advance(note=tallied(seen))
-                    left = _left(stages, plan, outcomes, shard)
+                    left = _left(stages, quota, outcomes, shard)
 
 
 def _left(
-    stages: Sequence[Stage], plan: Plan, outcomes: Mapping[str, Row], shard: Shard
+    stages: Sequence[Stage], quota: Quota, outcomes: Mapping[str, Row], shard: Shard
 ) -> dict[int, list[Video]]:
     """Videos still to be looked at, by number of their stage."""
-    pending = plan.pending({name: row.status == "ok" for name, row in outcomes.items()})
+    pending = quota.pending({name: row.status == "ok" for name, row in outcomes.items()})
     ours = {name for name in pending if shard_of(name, shard.n) == shard.number}
     return {
         number: videos
@@ -176,9 +177,9 @@ def _refuse_settings(
         )
 
 
-def _refuse_one_label(plan: Plan, stages: Sequence[Stage]) -> None:
+def _refuse_one_label(quota: Quota, stages: Sequence[Stage]) -> None:
     n = Counter(video.label for video in _listed(stages))
-    if not any(all(plan.queues[split, label] for label in (REAL, FAKE)) for split in SPLITS):
+    if not any(all(quota.queues[split, label] for label in (REAL, FAKE)) for split in SPLITS):
         raise UserError(
             f"the source lists {n[REAL]} REAL and {n[FAKE]} FAKE videos, which gives no split with both: "
             "a balanced cache needs some of each"

@@ -7,10 +7,10 @@ import cv2
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache, Row
+from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.pool import Loss
-from dfdc_lightning.faces.preparation import FacePreparation
 from dfdc_lightning.video.frames import FrameError
-from dfdc_lightning.video.index import Source, Video
+from dfdc_lightning.video.sources import Source, Video
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Look:
             video.name,
             video.label,
             video.original,
-            detector=self.preparation.finder.name,
+            face_detector=self.preparation.face_detector.name,
             profile=self.profile,
         )
 

@@ -1,4 +1,4 @@
-"""A third face finder, as anybody could add it: it sees a face in the middle of all it is shown."""
+"""A third face detector, as anybody could add it: it sees a face in the middle of all it is shown."""
 
 import time
 from typing import Any

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces import model_file
 from dfdc_lightning.faces.cache import FaceClip
-from dfdc_lightning.faces.finder import YUNET_SHA256, FaceFinder, Haar, YuNet
-from dfdc_lightning.faces.preparation import FacePreparation
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.face_detector import FaceDetector, Haar
+from dfdc_lightning.faces.profile import profile_of
+from dfdc_lightning.faces.yunet import YUNET_SHA256, YuNet, fetched, model_folder, sha256_of
 from dfdc_lightning.video.frames import FrameError, read_frames
 
 MODEL = "models/face_detection_yunet_2023mar.onnx"
@@ -43,7 +44,7 @@ def test_yunet_finds_a_face_in_every_real_video(yunet: YuNet, shared: Path) -> N
             assert 0.03 < (boxes[0, 2] - boxes[0, 0]) / max(image.shape) < 0.2
 
 
-def test_finders_agree_where_a_face_is(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:
+def test_face_detectors_agree_where_a_face_is(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:
     for image in portraits.values():
         ours, haars = yunet.find(image)[0], Haar().find(image)
         centre = (ours[:2] + ours[2:4]) / 2
@@ -65,8 +66,8 @@ def test_boxes_are_in_the_pixels_of_the_image(
 
 @pytest.mark.parametrize("shape", [(16, 16), (1, 1), (3, 500), (500, 3), (32, 32), (33, 47)])
 def test_pictures_of_any_shape_are_accepted(yunet: YuNet, shape: tuple[int, int]) -> None:
-    for finder in (yunet, Haar()):
-        assert finder.find(np.full((*shape, 3), 80, np.uint8)).shape == (0, 5)
+    for face_detector in (yunet, Haar()):
+        assert face_detector.find(np.full((*shape, 3), 80, np.uint8)).shape == (0, 5)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +92,15 @@ def test_an_impossible_preparation_is_named(setting: str, value: object) -> None
         FacePreparation(Haar(), **{setting: value})  # type: ignore[arg-type]
 
 
-def test_a_finder_travels_to_other_processes(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:
+def test_a_face_detector_travels_to_other_processes(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:
     before = yunet.find(portraits["253"])
-    travelled: FaceFinder = pickle.loads(pickle.dumps(yunet))
+    travelled: FaceDetector = pickle.loads(pickle.dumps(yunet))
     assert (travelled.find(portraits["253"]) == before).all()
 
 
 def test_the_profile_follows_what_changes_pixels_and_nothing_else(yunet: YuNet) -> None:
-    def profile(finder: FaceFinder, **settings: float) -> str:
-        return FacePreparation(finder, **settings).profile  # type: ignore[arg-type]
+    def profile(face_detector: FaceDetector, **settings: float) -> str:
+        return FacePreparation(face_detector, **settings).profile  # type: ignore[arg-type]
 
     assert profile(yunet) == profile(YuNet())  # the same model, wherever it lies
     others = [
@@ -139,14 +140,26 @@ def served(shared: Path) -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
+def test_caches_of_earlier_versions_keep_their_profile() -> None:
+    """The class's recorded name is part of a file format: it stays when the code moves."""
+    settings = FacePreparation(Haar(long_side=320), frames=2, size=64).settings
+    assert settings["detector"] == {
+        "class": "dfdc_lightning.faces.finder.Haar",
+        "long_side": 320,
+        "neighbours": 5,
+    }
+    assert profile_of(settings) == "66b16c7e32f3"
+    assert FacePreparation.from_settings(settings).settings == settings
+
+
 def test_the_model_is_fetched_once(
     served: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DFDC_LIGHTNING_MODELS", str(tmp_path / "models"))
     address, requests = served
-    paths = {model_file.fetched(address, YUNET_SHA256) for _ in range(3)}
+    paths = {fetched(address, YUNET_SHA256) for _ in range(3)}
     assert paths == {tmp_path / "models" / "yunet.onnx"}
-    assert model_file.sha256_of(paths.pop()) == YUNET_SHA256
+    assert sha256_of(paths.pop()) == YUNET_SHA256
     assert len(requests) == 1
 
 
@@ -155,15 +168,15 @@ def test_what_is_not_the_model_is_refused_and_not_kept(
 ) -> None:
     monkeypatch.setenv("DFDC_LIGHTNING_MODELS", str(tmp_path))
     with pytest.raises(UserError, match="is not the model with sha256"):
-        model_file.fetched(served[0], hashlib.sha256(b"another").hexdigest())
+        fetched(served[0], hashlib.sha256(b"another").hexdigest())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_offline_both_ways_to_the_model_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DFDC_LIGHTNING_MODELS", str(tmp_path))
     with pytest.raises(UserError) as error:
-        model_file.fetched("http://127.0.0.1:9/yunet.onnx", YUNET_SHA256)
-    assert "detector.model=PATH" in str(error.value)
+        fetched("http://127.0.0.1:9/yunet.onnx", YUNET_SHA256)
+    assert "face_detector.model=PATH" in str(error.value)
     assert str(tmp_path / "yunet.onnx") in str(error.value)
 
 
@@ -173,16 +186,16 @@ def test_a_model_that_cannot_be_kept_names_the_folder(
     (tmp_path / "file").touch()
     monkeypatch.setenv("DFDC_LIGHTNING_MODELS", str(tmp_path / "file"))
     with pytest.raises(UserError, match=r"file/yunet\.onnx cannot be written .*DFDC_LIGHTNING_MODELS"):
-        model_file.fetched(served[0], YUNET_SHA256)
+        fetched(served[0], YUNET_SHA256)
 
 
 def test_the_users_cache_folder_is_the_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DFDC_LIGHTNING_MODELS", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     monkeypatch.setattr("sys.platform", "linux")
-    assert model_file.model_folder() == Path("/caches/dfdc_lightning")
+    assert model_folder() == Path("/caches/dfdc_lightning")
     monkeypatch.setattr("sys.platform", "darwin")
-    assert model_file.model_folder().parts[-3:] == ("Library", "Caches", "dfdc_lightning")
+    assert model_folder().parts[-3:] == ("Library", "Caches", "dfdc_lightning")
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from plain_user import by_a_plain_user
 
-from dfdc_lightning.video.index import FolderSource, Video
 from dfdc_lightning.video.listing import SourceError, part_number, video_id
+from dfdc_lightning.video.sources import FolderSource, Video
 
 
 def part(folder: Path, metadata: Any, *files: str) -> Path:
@@ -155,7 +155,7 @@ def test_an_id_too_long_for_a_clip_is_unreadable_and_the_longest_that_fits_is_no
 
 LIST = """
 import sys
-from dfdc_lightning.video.index import FolderSource
+from dfdc_lightning.video.sources import FolderSource
 try:
     print([video.name for stage in FolderSource(sys.argv[1]).stages() for video in stage.videos])
 except ValueError as error:

@@ -6,7 +6,7 @@ from dfdc_lightning.faces.cache import SPLITS, Row
 from dfdc_lightning.faces.split import LABELS, Candidate, Splitter, group_of, order, shares
 
 
-class Plan:
+class Quota:
     """Which videos to look at, and what the outcomes make of them.
 
     Each split and label has a queue in the order of hashes. So many of its videos are looked at that the

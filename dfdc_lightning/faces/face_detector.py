@@ -1,0 +1,99 @@
+"""Where the faces of one image are: what a face detector is, and the one inside OpenCV, Haar."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from dfdc_lightning.errors import UserError
+
+SMALLEST_SIDE = 64  # pixels of what a face detector is given: at 32 YuNet reports faces of infinite size
+
+
+@runtime_checkable
+class FaceDetector(Protocol):
+    """Finds faces in one image. To add one, write a class with these three members and its YAML."""
+
+    name: str
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Constructor arguments that change what is found, as JSON values; part of the cache's profile."""
+
+    def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
+        """Find faces in an upright RGB image.
+
+        Returns:
+            x0, y0, x1, y1 in the image's own pixels and a score, best first; n may be 0.
+        """
+
+
+class Haar:
+    """OpenCV's frontal-face cascade. Needs no file, but is slower and finds fewer faces than YuNet.
+
+    Args:
+        long_side: Images are reduced to this many pixels on their long side.
+        neighbours: How many overlapping hits make a face.
+    """
+
+    name = "haar"
+
+    def __init__(self, long_side: int = 640, neighbours: int = 5) -> None:
+        refuse_side(long_side)
+        if type(neighbours) is not int or neighbours < 1:
+            raise UserError(
+                f"face_detector.neighbours={neighbours} is impossible: give a whole number, 1 or more"
+            )
+        self.long_side, self.neighbours = long_side, neighbours
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `FaceDetector.settings`."""
+        return {"long_side": self.long_side, "neighbours": self.neighbours}
+
+    def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
+        """See `FaceDetector.find`."""
+        small, scale = reduced(image, self.long_side)
+        grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        smallest = max(24, max(grey.shape) // 16)
+        boxes, _, weights = _cascade().detectMultiScale3(
+            grey, 1.1, self.neighbours, minSize=(smallest, smallest), outputRejectLevels=True
+        )
+        if len(boxes) == 0:
+            return np.zeros((0, 5), np.float32)
+        return best_first(np.asarray(boxes, np.float32), np.asarray(weights, np.float32).reshape(-1), scale)
+
+
+def refuse_side(pixels: int) -> None:
+    """Refuse a `long_side` that is too small for any face."""
+    if type(pixels) is not int or pixels < SMALLEST_SIDE:
+        raise UserError(
+            f"face_detector.long_side={pixels} is impossible: give a whole number, {SMALLEST_SIDE} or more"
+        )
+
+
+@cache
+def _cascade() -> Any:
+    folder = Path(str(cv2.__file__)).parent / "data"
+    return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+
+
+def reduced(image: UInt8[np.ndarray, "h w 3"], long_side: int) -> tuple[UInt8[np.ndarray, "h2 w2 3"], float]:
+    """The image with at most `long_side` pixels on its long side, and the factor back to its own pixels."""
+    scale = max(image.shape) / long_side
+    if scale <= 1:
+        return image, 1.0
+    size = (max(1, round(image.shape[1] / scale)), max(1, round(image.shape[0] / scale)))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), scale
+
+
+def best_first(
+    corners_and_sizes: Float32[np.ndarray, "n 4"], scores: Float32[np.ndarray, " n"], scale: float
+) -> Float32[np.ndarray, "n 5"]:
+    """Turn x, y, width, height in a reduced image into what `FaceDetector.find` returns."""
+    x, y, width, height = corners_and_sizes.T * np.float32(scale)
+    boxes = np.stack([x, y, x + width, y + height, scores], axis=1).astype(np.float32)
+    return boxes[np.argsort(-scores, kind="stable")]
