@@ -234,6 +234,11 @@ class FaceDataModule(L.LightningDataModule):
         """The group of each usable video."""
         return {row.video: row.group for split in SPLITS for row in self.rows[split]}
 
+    @property
+    def methods(self) -> dict[str, str]:
+        """How each usable FAKE was made; empty for REAL and where that is not known."""
+        return {row.video: row.method for split in SPLITS for row in self.rows[split]}
+
     def provenance(self) -> dict[str, Any]:
         """What a result must say about its data; `predict` prepares a video as `preparation` says."""
         root = self.cache.root

@@ -113,8 +113,20 @@ def test_faces_of_another_kind_are_refused(cache: FaceCache, clip: FaceClip) -> 
 def test_a_manifest_comes_back_sorted_and_exact(tmp_path: Path) -> None:
     cache = FaceCache(tmp_path)
     rows = [
-        Row("b", "FAKE", "a", "a", "val", n_found=9, width=4, fps=29.97, seconds=1 / 3, detail='x, "y"'),
-        Row("a", "REAL", "", "a", "val"),
+        Row(
+            "b",
+            "FAKE",
+            "a",
+            "a",
+            "val",
+            n_found=9,
+            width=4,
+            fps=29.97,
+            seconds=1 / 3,
+            detail='x, "y"',
+            method="m",
+        ),
+        Row("a", "REAL", "", "a", "val", person="x"),
         Row("ü 漢", "", status="unlisted", detail="no label"),
     ]
     cache.write_rows(rows)
@@ -123,13 +135,21 @@ def test_a_manifest_comes_back_sorted_and_exact(tmp_path: Path) -> None:
     assert counts(cache.rows())["val"] == {"REAL": 1, "FAKE": 1}
 
 
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    columns = ",".join(Row._fields[:-2]).replace("face_detector", "detector")
+    (tmp_path / "manifest.csv").write_text(f"{columns}\nv,FAKE,a,a,val,ok,,10,4,4,9.5,12,2.0,haar,abc\n")
+    known = {"n_found": 10, "width": 4, "height": 4, "fps": 9.5, "n_frames": 12, "seconds": 2.0}
+    row = Row("v", "FAKE", "a", "a", "val", face_detector="haar", profile="abc", **known)
+    assert FaceCache(tmp_path).rows() == [row]
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
         ("video,label\na,REAL\n", "has the columns"),
         (",".join(Row._fields) + "\na,REAL\n", "is damaged"),
         (",".join(Row._fields) + "\na,REAL,,,,ok,,1,1,1,1,1,1,haar", "the row of a is cut off"),
-        (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,\n", "many"),
+        (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,,,\n", "many"),
         ("", "has the columns"),
     ],
 )

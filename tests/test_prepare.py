@@ -111,6 +111,7 @@ def test_a_folder_becomes_a_balanced_cache(finished: Path, videos: Path) -> None
     }
     for row in rows:
         assert row.label == truth[row.video]["label"]
+        assert row.method == truth[row.video].get("method", "")
         assert row.group == truth[row.video].get("original", f"{row.video}.mp4").removesuffix(".mp4")
         assert (row.width, row.height, row.n_frames, row.face_detector) == (160, 120, 12, "middle")
         clip = cache.read_clip(row.video)

@@ -113,6 +113,34 @@ def test_spaces_after_commas_mean_nothing(tmp_path: Path) -> None:
     assert [(video.label, video.original) for video in videos.values()] == [("REAL", ""), ("FAKE", "a")]
 
 
+def test_labels_csv_says_who_how_and_in_which_split(tmp_path: Path) -> None:
+    header = "video,label,original,method,person,split\n"
+    text = "a.mp4,REAL,,,ann,test\nb.mp4,REAL,,,bob,\nc.mp4,FAKE,a.mp4; b.mp4,face swap,ann;bob,test\n"
+    (tmp_path / "labels.csv").write_text(header + text)
+    real, _, fake = videos_of(tmp_path).values()
+    assert (real.method, real.person, real.official) == ("", "ann", "test")
+    assert (fake.original, fake.method, fake.person, fake.official) == ("a/b", "face swap", "ann/bob", "test")
+
+
+def test_metadata_json_may_say_how_a_fake_was_made(tmp_path: Path) -> None:
+    entries = {"a.mp4": {"label": "REAL"}, "b.mp4": {"label": "FAKE", "original": "a.mp4", "method": "swap"}}
+    (tmp_path / "metadata.json").write_text(json.dumps(entries))
+    assert [video.method for video in videos_of(tmp_path).values()] == ["", "swap"]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("a.mp4,REAL,,swap,,", "line 2: 'a.mp4' is REAL and has the method 'swap'"),
+        ("a.mp4,FAKE,,,,valid", r"split of 'a.mp4' must be one of train, val, test.*got 'valid'"),
+    ],
+)
+def test_what_contradicts_itself_in_labels_csv_is_named(tmp_path: Path, line: str, sentence: str) -> None:
+    (tmp_path / "labels.csv").write_text(f"video,label,original,method,person,split\n{line}\n")
+    with pytest.raises(SourceError, match=sentence):
+        videos_of(tmp_path)
+
+
 def test_an_original_named_without_its_folder_is_refused_for_it_would_leak(tmp_path: Path) -> None:
     text = "video,label,original\nreal/a.mp4,REAL,\nfake/a.mp4,FAKE,"
     (tmp_path / "labels.csv").write_text(text + "a.mp4\n")

@@ -75,6 +75,17 @@ def test_a_chain_of_originals_is_one_group_named_by_its_source() -> None:
     assert group_of(chain[::-1]) == group_of(chain)
 
 
+def test_both_originals_and_whoever_is_seen_bind_a_group() -> None:
+    swap = Candidate("f", FAKE, "a/b")
+    assert group_of([Candidate("a", REAL), Candidate("b", REAL), swap]) == dict.fromkeys("abf", "a")
+    two_of_one = [Candidate("p", REAL, person="1"), Candidate("q", REAL, person="1")]
+    other = Candidate("r", FAKE, person="1/2")
+    assert group_of([*two_of_one, other, Candidate("z", REAL, person="3")]) == {
+        **dict.fromkeys("pqr", "p"),
+        "z": "z",
+    }
+
+
 def test_two_fakes_of_one_absent_source_are_one_group() -> None:
     assert set(group_of([Candidate("a", FAKE, "gone"), Candidate("b", FAKE, "gone")]).values()) == {"gone"}
 

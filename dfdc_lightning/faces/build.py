@@ -113,7 +113,9 @@ def _heard(stages: Sequence[Stage], known: Mapping[str, Row], look: Look) -> dic
     outcomes = {name: row for name, row in known.items() if row.status not in LISTING_STATUSES}
     for video in _listed(stages):
         if video.name in outcomes:
-            outcomes[video.name] = outcomes[video.name]._replace(label=video.label, original=video.original)
+            outcomes[video.name] = outcomes[video.name]._replace(
+                label=video.label, original=video.original, method=video.method, person=video.person
+            )
         elif video.status != "ok":
             outcomes[video.name] = look.blank(video)._replace(status=video.status, detail=video.detail)
     return outcomes
@@ -121,10 +123,15 @@ def _heard(stages: Sequence[Stage], known: Mapping[str, Row], look: Look) -> dic
 
 def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Candidate]:
     """The listing, and videos of earlier runs that are not in it any more."""
-    listed = [Candidate(video.name, video.label, video.original, video.part) for video in _listed(stages)]
+    listed = [
+        Candidate(video.name, video.label, video.original, video.part, video.person, video.official)
+        for video in _listed(stages)
+    ]
     names = {video.name for video in listed}
     return listed + [
-        Candidate(row.video, row.label, row.original) for name, row in outcomes.items() if name not in names
+        Candidate(row.video, row.label, row.original, person=row.person)
+        for name, row in outcomes.items()
+        if name not in names
     ]
 
 

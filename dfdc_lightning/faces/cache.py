@@ -26,13 +26,17 @@ _LOCAL_HEADER = struct.Struct(
 _HEAD_BYTES = 512  # holds the member's header and the array's
 
 
-_FORMER_COLUMNS = {"detector": "face_detector"}  # in manifests of earlier versions
+# Manifests of earlier versions have one column under another name, and two not at all.
+_FORMER_COLUMNS = {"detector": "face_detector"}
+_LATER_COLUMNS = ("method", "person")
 
 
 class Row(NamedTuple):
     """One video ever looked at, good or bad: a row of manifest.csv. Empty strings mean unknown.
 
-    `split` is empty for a video that is not used: because it failed, or because no other label balances it.
+    `original` names the video that a FAKE was made from, two of them with "/" between. `split` is empty for a
+    video that is not used: because it failed, or because no other label balances it. `method` says how a FAKE
+    was made, `person` who is seen, two of them with "/" between.
     """
 
     video: str
@@ -50,6 +54,8 @@ class Row(NamedTuple):
     seconds: float = 0.0
     face_detector: str = ""
     profile: str = ""
+    method: str = ""
+    person: str = ""
 
 
 class FaceClip(NamedTuple):
@@ -99,7 +105,7 @@ class FaceCache:
             with self.manifest.open(encoding="utf-8", newline="") as file:
                 reader = csv.DictReader(file)
                 columns = [_FORMER_COLUMNS.get(name, name) for name in reader.fieldnames or ()]
-                if tuple(columns) != Row._fields:
+                if tuple(columns) not in (Row._fields, Row._fields[: -len(_LATER_COLUMNS)]):
                     raise CacheError(
                         f"{self.manifest} has the columns {columns}, expected {list(Row._fields)}: "
                         "make the cache again"
@@ -184,7 +190,8 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 def _row(line: dict[str, str]) -> Row:
     if None in line.values():
         raise ValueError(f"the row of {line['video']} is cut off")
-    return Row._make(type(default)(line[name]) for name, default in Row("", "")._asdict().items())
+    defaults = Row("", "")._asdict()
+    return Row(**{name: type(defaults[name])(text) for name, text in line.items()})
 
 
 def _first_member(

@@ -20,6 +20,8 @@ class Candidate(NamedTuple):
     label: str
     original: str = ""
     part: str = ""
+    person: str = ""
+    official: str = ""
 
 
 @runtime_checkable
@@ -143,7 +145,7 @@ class ByPart:
 
 
 def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
-    """The group of each video: its connected component of `original`, called after its first source.
+    """The group of each video: what `original` and `person` connect, called after its first source.
 
     Sources need not be listed themselves: two fakes of one absent video are still one group.
     """
@@ -157,15 +159,21 @@ def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
 
     made = set()
     for video in videos:
-        first = root(video.name)
+        root(video.name)
         if video.original:
             made.add(video.name)
-            parent[first] = root(video.original)
+        for name in (*names(video.original), *(f"/{person}" for person in names(video.person))):
+            parent[root(video.name)] = root(name)  # no video's name has a slash
     members: dict[str, list[str]] = {}
     for name in list(parent):
-        members.setdefault(root(name), []).append(name)
-    titles = {top: min(names, key=lambda name: (name in made, name)) for top, names in members.items()}
+        members.setdefault(root(name), []).extend([name] * (name[0] != "/"))
+    titles = {top: min(together, key=lambda name: (name in made, name)) for top, together in members.items()}
     return {video.name: titles[root(video.name)] for video in videos}
+
+
+def names(several: str) -> list[str]:
+    """The names in "a/b", of which there may be one or none."""
+    return several.split("/") if several else []
 
 
 def order(seed: int, name: str) -> bytes:

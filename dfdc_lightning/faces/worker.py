@@ -69,6 +69,8 @@ class Look:
             video.original,
             face_detector=self.preparation.face_detector.name,
             profile=self.profile,
+            method=video.method,
+            person=video.person,
         )
 
     def lost(self, video: Video, loss: Loss, timeout: float) -> Row:

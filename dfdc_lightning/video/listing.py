@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from dfdc_lightning.errors import UserError
 
 LABELS = ("REAL", "FAKE")
+SPLITS = ("train", "val", "test")
+_COLUMNS = "video,label[,original,method,person,split]"
 
 
 class SourceError(UserError):
@@ -30,15 +32,24 @@ def readable(what: Path) -> Iterator[None]:
 
 
 class Entry(NamedTuple):
-    """One line of a metadata.json or labels.csv: a path relative to that file, a label and an id or ""."""
+    """One video of a metadata.json or labels.csv: its path relative to that file, its label and more.
+
+    `originals` are the videos that a FAKE was made from, `method` says how; `person` is who is seen; `split`
+    is the data set's own. What is not known is empty.
+    """
 
     path: str
     label: str
-    original: str
+    originals: tuple[str, ...] = ()
+    method: str = ""
+    person: str = ""
+    split: str = ""
 
 
 def read_metadata(text: str, where: str) -> list[Entry]:
     """The entries of a DFDC metadata.json: `{"abc.mp4": {"label": "FAKE", "original": "def.mp4", …}, …}`.
+
+    Beside what DFDC has, an entry may have a `method`.
 
     Args:
         text: The file's content.
@@ -68,11 +79,16 @@ def _entry(name: str, fields: Any, where: str) -> Entry:
         raise SourceError(
             f"{where}: the original of {name!r} is {original!r}, expected the name of a video or null"
         )
-    return _checked(Entry(name, fields["label"], original), where)
+    method = fields.get("method") or ""
+    if not isinstance(method, str):
+        raise SourceError(f"{where}: the method of {name!r} must be a text or null (got {method!r})")
+    return _checked(Entry(name, fields["label"], (original,) * bool(original), method), where)
 
 
 def read_labels(path: Path) -> list[Entry]:
-    """The entries of a labels.csv with the columns `video,label[,original]`.
+    """The entries of a labels.csv with the columns `video,label[,original,method,person,split]`.
+
+    Two originals of one video, or two persons in it, have ";" between.
 
     Raises:
         SourceError: When a column is missing, for an unknown label or an unsafe name, or when an original is
@@ -83,18 +99,24 @@ def read_labels(path: Path) -> list[Entry]:
             reader = csv.DictReader(file, skipinitialspace=True)  # "a.mp4, FAKE, b.mp4" is written too
             columns = reader.fieldnames or []
             if not {"video", "label"} <= set(columns):
-                raise SourceError(f"{path} has the columns {list(columns)}, expected video,label[,original]")
+                raise SourceError(f"{path} has the columns {list(columns)}, expected {_COLUMNS}")
             lines = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one") from None
-    entries = [
-        Entry(line["video"] or "", (line["label"] or "").strip(), (line.get("original") or "").strip())
-        for line in lines
-    ]
-    numbered = [(f"{path} line {number}", entry) for number, entry in enumerate(entries, start=2)]
+    numbered = [(f"{path} line {number}", _of_line(line)) for number, line in enumerate(lines, start=2)]
     checked = [_checked(entry, where) for where, entry in numbered]
     _refuse_bare_originals(numbered)
     return checked
+
+
+def _of_line(line: Mapping[str, str | None]) -> Entry:
+    def several(column: str) -> list[str]:
+        return [text.strip() for text in (line.get(column) or "").split(";") if text.strip()]
+
+    label, method, split = ((line.get(column) or "").strip() for column in ("label", "method", "split"))
+    return Entry(
+        line["video"] or "", label, tuple(several("original")), method, "/".join(several("person")), split
+    )
 
 
 def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
@@ -102,12 +124,13 @@ def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
     listed = {video_id(entry.path) for _, entry in entries}
     by_name = {PurePosixPath(entry.path).stem: entry.path for _, entry in entries if entry.label == "REAL"}
     for where, entry in entries:
-        there = by_name.get(video_id(entry.original))
-        if there and video_id(entry.original) not in listed:
-            raise SourceError(
-                f"{where}: the original {entry.original!r} is not listed, but {there!r} is: name an original "
-                "as in the column video"
-            )
+        for original in entry.originals:
+            there = by_name.get(video_id(original))
+            if there and video_id(original) not in listed:
+                raise SourceError(
+                    f"{where}: the original {original!r} is not listed, but {there!r} is: name an original "
+                    "as in the column video"
+                )
 
 
 def _checked(entry: Entry, where: str) -> Entry:
@@ -119,10 +142,20 @@ def _checked(entry: Entry, where: str) -> Entry:
         raise SourceError(
             f"{where}: {entry.path!r} is not the name of a file inside its folder: correct that entry"
         )
-    if entry.original and not is_safe(entry.original):
+    if unsafe := [original for original in entry.originals if not is_safe(original)]:
         raise SourceError(
-            f"{where}: the original of {entry.path!r} is {entry.original!r}, expected the name of a video: "
+            f"{where}: the original of {entry.path!r} is {unsafe[0]!r}, expected the name of a video: "
             "correct that entry"
+        )
+    if entry.method and entry.label == "REAL":
+        raise SourceError(
+            f"{where}: {entry.path!r} is REAL and has the method {entry.method!r}: only a FAKE has one, so "
+            "leave it empty"
+        )
+    if entry.split not in ("", *SPLITS):
+        raise SourceError(
+            f"{where}: the split of {entry.path!r} must be one of {', '.join(SPLITS)}, or empty (got "
+            f"{entry.split!r})"
         )
     return entry
 

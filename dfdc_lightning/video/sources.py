@@ -40,9 +40,11 @@ class Video(NamedTuple):
 
     `name` is its id: unique in the source, without suffix, usable as a file name. `label` is "REAL", "FAKE",
     or "" where it is not known. `original` is the id of the video it was made from, which need not be in the
-    source, or "". `part` is the number of the DFDC part as a string, or "". `path` is the video file, or the
-    archive whose `member` it is. `status` is "ok", "missing" (listed, but not there), "unlisted" (there, but
-    without a label) or "unreadable", with a sentence in `detail`.
+    source, two of them with "/" between, or "". `part` is the number of the DFDC part as a string, or "".
+    `path` is the video file, or the archive whose `member` it is. `status` is "ok", "missing" (listed, but
+    not there), "unlisted" (there, but without a label) or "unreadable", with a sentence in `detail`. `method`
+    says how a FAKE was made, `person` who is seen (as `original`, two with "/" between), `official` in which
+    split the data set itself has it ("train", "val", "test"); each is "" where that is not known.
     """
 
     name: str
@@ -53,6 +55,9 @@ class Video(NamedTuple):
     member: str = ""
     status: str = "ok"
     detail: str = ""
+    method: str = ""
+    person: str = ""
+    official: str = ""
 
 
 class Stage(NamedTuple):
@@ -84,7 +89,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FolderSource:
-    """DFDC parts in a folder, or a folder of videos with one labels.csv (`video,label[,original]`).
+    """DFDC parts in a folder, or a folder of videos with one labels.csv.
 
     Args:
         path: A DFDC part (a folder with metadata.json), a folder with such parts in it at any depth, or a
@@ -185,11 +190,12 @@ def compared(
             status, detail = "missing", f"{where} names {entry.path}, but there is no such file"
         elif there[entry.path]:
             status, detail = "unreadable", f"{entry.path} beside {where} is a folder, not a video"
-        name, original = video_id(entry.path), video_id(entry.original)
+        name, original = video_id(entry.path), "/".join(map(video_id, entry.originals))
         if status == "ok" and len(os.fsencode(name)) > _LONGEST_ID:
             detail = f"the id of {entry.path} is longer than {_LONGEST_ID} bytes, so no clip can be called so"
             status, detail = "unreadable", f"{detail}: rename it"
-        videos.append(Video(name, entry.label, original, part, *locate(entry.path), status, detail))
+        known = (entry.method, entry.person, entry.split)
+        videos.append(Video(name, entry.label, original, part, *locate(entry.path), status, detail, *known))
     for path in sorted(set(there) - {entry.path for entry in entries}):
         if path.lower().endswith(".mp4"):
             shown = os.fsencode(path).decode("utf-8", "backslashreplace")  # not every name on a disk is UTF-8
