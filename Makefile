@@ -12,9 +12,13 @@ DEMO_SEEDS ?= 0,1
 DEMO_SIZE ?= 64
 DEMO_FRAMES ?= 2
 DEMO_OPTIONS ?=
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+
+# Compiled tests are kept, wherever bytecode is switched off, so that the second start is a short one.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format faces train sweep report bench app clean
+.PHONY: help setup demo check test lint format faces train sweep report bench app clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +44,11 @@ demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on re
 	@echo "  $(BIN)/python train.py -m experiment=$(EXPERIMENTS) seed=$(SEEDS)"
 	@echo "  $(BIN)/python report.py study=dfdc"
 
-test: .venv/ready ## every claim, checked (under 10 minutes on 2 cores)
-	$(BIN)/python -m pytest
+check: lint ## lint, types and the tests without training, videos and processes (about a minute)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow"
+
+test: .venv/ready ## every claim, checked (minutes)
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: .venv/ready ## ruff and mypy, strict
 	$(BIN)/ruff check .

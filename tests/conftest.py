@@ -1,20 +1,75 @@
-"""What several test files share: the folder of real data, and a tiny cache of drawn faces to learn."""
+"""Fixtures of several test files, what parallel workers share, and which tests are slow.
 
+Only fixtures import the package and torch: the process that hands tests to workers runs none itself.
+"""
+
+import fcntl
+import os
 import signal
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import numpy as np
 import pytest
-from forgeries import Forgeries, Trained, learn, render_forgeries, train_run
+from reach import slow
 
-from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
-from dfdc_lightning.models.detector import Detector
+if TYPE_CHECKING:
+    from forgeries import Forgeries, Trained
+
+    from dfdc_lightning.models.detector import Detector
 
 SHARED = Path(__file__).parents[1].parent / "shared"
+MakeOnce = Callable[[str, Callable[[Path], Any]], Path]
+
+_LARGE = ("torch._dynamo", "lightning", "timm", "torchmetrics", "torchvision", "matplotlib.pyplot")
+
+_LARGE = ("torch._dynamo", "lightning", "timm", "torchmetrics", "torchvision", "matplotlib.pyplot")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every command that we stop by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Workers share the cores: threads of torch and OpenCV would only wait for those of the other workers.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import large libraries before the package does.
+
+    While jaxtyping's hook imports one of our modules, it looks for the bytecode of every module imported from
+    there under a name of its own, so that each session would compile half of torch again.
+    """
+    if config.getoption("numprocesses", None) is None:
+        for name in _LARGE:
+            import_module(name)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest itself selects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what trains, reads videos, shows a page or starts a process; `make check` leaves these out."""
+    for item in items:
+        if isinstance(item, pytest.Function) and slow(item):
+            item.add_marker("slow")
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A function that fills a folder once for all workers of a parallel run, and returns it."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, fill: Callable[[Path], Any]) -> Path:
+        folder = base / "made_once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second waits until the folder is whole
+            if not folder.with_suffix(".whole").exists():
+                fill(folder)
+                folder.with_suffix(".whole").touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -25,77 +80,34 @@ def shared() -> Path:
     return SHARED
 
 
-def draw_clip(video: str, fake: bool, frames: int, size: int) -> FaceClip:
-    """Faces in motion on a noisy ground; a fake one has a mouth region of another hue that flickers."""
-    rng = np.random.default_rng([*video.split("_fake")[0].encode()])  # a fake shares all but the patch
-    skin = rng.integers(90, 200, 3)
-    ground = rng.integers(0, 255, 3)
-    flicker = np.random.default_rng([7, *video.encode()])
-    faces = np.empty((frames, 3, size, size), np.uint8)
-    for t in range(frames):
-        image = np.full((size, size, 3), ground, np.uint8)
-        centre = np.array([size / 2, size / 2]) + rng.normal(0, size / 40, 2)
-        x, y = (int(v) for v in centre)
-        cv2.ellipse(image, (x, y), (size // 3, size * 2 // 5), 0, 0, 360, skin.tolist(), -1)
-        for side in (-1, 1):
-            cv2.circle(image, (x + side * size // 8, y - size // 10), size // 20, (30, 30, 30), -1)
-        if fake:
-            shift = flicker.integers(25, 60)
-            patch = image[y + size // 12 : y + size // 4, x - size // 7 : x + size // 7]
-            patch[:] = np.clip(patch.astype(int) + (shift, -shift, shift // 2), 0, 255).astype(np.uint8)
-        cv2.ellipse(image, (x, y + size // 6), (size // 9, size // 30 + t % 3), 0, 0, 360, (120, 40, 40), -1)
-        image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
-        faces[t] = image.transpose(2, 0, 1)
-    boxes = np.tile(np.array([10, 10, 10 + size, 10 + size], np.float32), (frames, 1))
-    return FaceClip(faces, boxes, np.arange(frames, dtype=np.int64) * 3, np.ones(frames, bool))
-
-
-def draw_cache(
-    root: Path, pairs: dict[str, int], frames: int = 4, size: int = 64, profile: str = "drawn"
-) -> FaceCache:
-    """Write a cache with so many pairs of REAL and FAKE in each split."""
-    cache, rows = FaceCache(root), []
-    for split, n in pairs.items():
-        for index in range(n):
-            source = f"{split}{index:03d}"
-            for video, label in ((source, REAL), (f"{source}_fake", FAKE)):
-                cache.write_clip(video, draw_clip(video, label == FAKE, frames, size))
-                original = source if label == FAKE else ""
-                rows.append(
-                    Row(
-                        video,
-                        label,
-                        original,
-                        source,
-                        split,
-                        n_found=frames,
-                        face_detector="drawn",
-                        profile=profile,
-                    )
-                )
-    cache.write_rows(rows)
-    return cache
-
-
 @pytest.fixture(scope="session")
-def tiny_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_cache(make_once: MakeOnce) -> Path:
     """A cache of 8/4/4 pairs of clips of four 64-pixel faces."""
-    return draw_cache(tmp_path_factory.mktemp("tiny_cache"), {"train": 8, "val": 4, "test": 4}).root
+    from drawn import draw_cache
+
+    return make_once("tiny_cache", lambda root: draw_cache(root, {"train": 8, "val": 4, "test": 4}))
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A run of train.py on rendered videos."""
-    return train_run(tmp_path_factory.mktemp("trained"))
+def trained(make_once: MakeOnce) -> "Trained":
+    """A run of train.py on rendered videos; tests read it and never write into it."""
+    from forgeries import Trained, train_run
+
+    return Trained.below(make_once("trained", train_run))
 
 
 @pytest.fixture(scope="session")
-def forgeries(tmp_path_factory: pytest.TempPathFactory) -> Forgeries:
+def forgeries(make_once: MakeOnce) -> "Forgeries":
     """Rendered pairs of REAL and FAKE clips, with the swapped region of each frame."""
-    return render_forgeries(tmp_path_factory.mktemp("forgeries"))
+    from forgeries import read_forgeries, render_forgeries
+
+    return read_forgeries(make_once("forgeries", render_forgeries))
 
 
 @pytest.fixture(scope="session")
-def taught(forgeries: Forgeries) -> dict[str, Detector]:
+def taught(make_once: MakeOnce, forgeries: "Forgeries") -> "dict[str, Detector]":
     """A frame and a sequence detector that tell these forgeries apart."""
-    return {kind: learn(kind, forgeries) for kind in ("frame", "sequence")}
+    from forgeries import KINDS, learn, read_learnt
+
+    folder = make_once("taught", lambda root: [learn(kind, forgeries, root) for kind in KINDS])
+    return {kind: read_learnt(kind, folder) for kind in KINDS}

@@ -1,5 +1,4 @@
-"""Rendered forgeries whose swapped region is known, detectors that learnt them, a run trained on real "
-"files."""
+"""Rendered forgeries whose swapped region is known, detectors trained on them, and a run of train.py."""
 
 import json
 import subprocess
@@ -28,6 +27,9 @@ SIDE = 64
 WHOLE = 2.8  # side of a crop in radii of the swapped ellipse: about a third of the crop is swapped
 
 
+KINDS = ("frame", "sequence")
+
+
 class Forgeries(NamedTuple):
     """Clips in pairs, FAKE before the REAL one it was made from, and where the FAKE one is swapped."""
 
@@ -36,7 +38,8 @@ class Forgeries(NamedTuple):
     swapped: np.ndarray  # b t s s, 1 inside
 
 
-def render_forgeries(root: Path, videos: int = 40) -> Forgeries:
+def render_forgeries(root: Path, videos: int = 40) -> None:
+    """Render pairs into a folder, and write their faces to forgeries.npz in it."""
     render(root, videos=videos, seconds=1.0, fps=6)
     faces, label, swapped = [], [], []
     originals = {
@@ -59,7 +62,12 @@ def render_forgeries(root: Path, videos: int = 40) -> Forgeries:
             faces.append(crops(frames.images, boxes, SIDE))
             label.append(name == fake)
             swapped.append([_inside(e, box) for e, box in zip(ellipses, boxes, strict=True)])
-    return Forgeries(np.stack(faces), np.array(label), np.array(swapped))
+    np.savez(root / "forgeries.npz", *Forgeries(np.stack(faces), np.array(label), np.array(swapped)))
+
+
+def read_forgeries(root: Path) -> Forgeries:
+    with np.load(root / "forgeries.npz", allow_pickle=False) as arrays:
+        return Forgeries(*(arrays[name] for name in arrays.files))
 
 
 def _inside(ellipse: Any, box: np.ndarray) -> np.ndarray:
@@ -98,8 +106,8 @@ def build(kind: str, backbone: nn.Module | None = None, trainable_layers: int | 
     return SequenceDetector(backbone, hidden=16, **training)
 
 
-def learn(kind: str, forgeries: Forgeries, epochs: int = 15) -> Detector:
-    """Train a small detector; single-threaded, as two threads wait more than they compute here."""
+def learn(kind: str, forgeries: Forgeries, folder: Path, epochs: int = 15) -> None:
+    """Train a small detector and write its weights; two threads would wait more than they compute here."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -118,6 +126,13 @@ def learn(kind: str, forgeries: Forgeries, epochs: int = 15) -> Detector:
             loss.backward()
             optimizer.step()
     torch.set_num_threads(threads)
+    folder.mkdir(exist_ok=True)
+    torch.save(detector.state_dict(), folder / f"{kind}.pt")
+
+
+def read_learnt(kind: str, folder: Path) -> Detector:
+    detector = build(kind)
+    detector.load_state_dict(torch.load(folder / f"{kind}.pt", weights_only=True))
     return detector.eval()
 
 
@@ -128,15 +143,20 @@ class Trained(NamedTuple):
     videos: Path
     cache: Path
 
+    @classmethod
+    def below(cls, root: Path) -> "Trained":
+        return cls(root / "multirun" / "tiny" / "baseline" / "0", root / "videos", root / "cache")
+
     def video(self, name: str) -> Path:
         return next(self.videos.glob(f"*/{name}.mp4"))
 
 
-def train_run(root: Path) -> Trained:
-    """Four pairs of videos through the preparation and train.py: one epoch of a tiny network at 48 pixels."""
-    videos = render(root / "videos", videos=16, seconds=1.0, fps=8)
+def train_run(root: Path) -> None:
+    """Prepare eight pairs of videos and train on them: one epoch of a tiny network at 48 pixels."""
+    run, videos, _ = Trained.below(root)
+    render(videos, videos=16, seconds=1.0, fps=8)
     preparation = FacePreparation(Haar(), frames=4, size=48)
-    cache = FaceCache(root / "cache")
+    cache = FaceCache(Trained.below(root).cache)
     claim_profile(cache.root, preparation.settings)
     rows = []
     metadata = {
@@ -156,11 +176,9 @@ def train_run(root: Path) -> Trained:
             )
         )
     cache.write_rows(rows)
-    run = root / "multirun" / "tiny" / "baseline" / "0"
     words = [
         "study=tiny", "scale=demo", "augment=none", "model.backbone.name=test_resnet", "trainer.max_epochs=1",
         "trainer.accelerator=cpu", f"data.cache={cache.root}", f"hydra.run.dir={run}",
     ]  # fmt: skip
     done = subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return Trained(run, videos, cache.root)

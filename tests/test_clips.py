@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import draw_cache, draw_clip
+from drawn import draw_cache, draw_clip
 
 from dfdc_lightning.augment import Augment, ColourJitter, HorizontalFlip, RandomErasing, RandomResizedCrop
 from dfdc_lightning.clips import Batches, Clip, EpochOrder, FaceClips, FaceDataModule
