@@ -21,9 +21,9 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from dfdc_lightning.report.ranking import Ranking
 from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.statistics import bootstrap, clusters, percentile
+from dfdc_lightning.results.ranking import Ranking
 
 ROOT = Path(__file__).parents[1]
 RESAMPLES = 10_000

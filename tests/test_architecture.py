@@ -15,6 +15,7 @@ ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py")
 # The rooms from left to right; a room imports from itself and from rooms to its left.
 ROOMS = (
     ("errors", "atomic"),
+    ("results",),
     ("arguments", "progress", "doctor"),
     ("video",),
     ("demo",),

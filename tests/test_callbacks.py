@@ -16,12 +16,12 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from dfdc_lightning.augment import Augment, ColourJitter, HorizontalFlip
 from dfdc_lightning.callbacks import checkpoints
 from dfdc_lightning.callbacks.checkpoints import BestAndLast, CarefulIO, load_weights, newest_readable
+from dfdc_lightning.callbacks.epoch_lines import EpochLines
 from dfdc_lightning.callbacks.epoch_seed import EpochSeed
 from dfdc_lightning.callbacks.gradual_unfreeze import GradualUnfreeze
 from dfdc_lightning.callbacks.history import COLUMNS, History
 from dfdc_lightning.callbacks.memory import MemoryAdvice
-from dfdc_lightning.callbacks.predictions import Predictions
-from dfdc_lightning.callbacks.progress import RunProgress
+from dfdc_lightning.callbacks.prediction_writer import PredictionWriter
 from dfdc_lightning.clips import FaceDataModule
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.losses import SmoothedBCE
@@ -79,9 +79,9 @@ def trainer(folder: Path, *more: L.Callback) -> L.Trainer:
             EpochSeed(3),
             GradualUnfreeze(STAGES),
             History(),
-            Predictions(),
+            PredictionWriter(),
             BestAndLast("val/auroc"),
-            RunProgress(),
+            EpochLines(),
             MemoryAdvice(),
             *more,
         ],

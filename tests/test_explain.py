@@ -27,8 +27,8 @@ from dfdc_lightning.explain.reading import evidence
 from dfdc_lightning.explain.readout import read
 from dfdc_lightning.explain.strip import Subject, draw_strip
 from dfdc_lightning.models.detector import Detector, scores
-from dfdc_lightning.report.predictions import Scores
 from dfdc_lightning.report.style import RC
+from dfdc_lightning.results.predictions import Scores
 
 KINDS = ("frame", "sequence")
 

@@ -36,7 +36,7 @@ from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.session import Wishes, predict
 from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
 from dfdc_lightning.predict.words import as_text, meaning
-from dfdc_lightning.report.predictions import Scores
+from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.runs import Run, command
 from dfdc_lightning.video.frames import Frames
 

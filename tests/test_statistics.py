@@ -5,8 +5,6 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score, roc_curve
 
-from dfdc_lightning.report import measures
-from dfdc_lightning.report.ranking import MEASURES, Ranking
 from dfdc_lightning.report.statistics import (
     Clusters,
     bootstrap,
@@ -18,6 +16,8 @@ from dfdc_lightning.report.statistics import (
     two_sided_p,
     welch,
 )
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.ranking import MEASURES, Ranking
 
 Scores = tuple[np.ndarray, np.ndarray]
 

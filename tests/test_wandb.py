@@ -17,9 +17,9 @@ from test_callbacks import run as train
 from wandb_file import OfflineRun
 
 from dfdc_lightning.loggers import evidence
-from dfdc_lightning.loggers.evidence import Judged
 from dfdc_lightning.loggers.tensorboard import TensorBoardMirror
 from dfdc_lightning.loggers.wandb import WandbMirror
+from dfdc_lightning.loggers.worst_videos import Judged
 
 CURVES = (
     *("train/loss", "train/auroc", "val/loss", "val/auroc", "val/f1", "val/accuracy", "val/eer"),

@@ -22,7 +22,7 @@ def main() -> None:
     from dfdc_lightning.explain.study import Explanation
     from dfdc_lightning.faces.cache import FaceCache
     from dfdc_lightning.faces.profile import read_profile
-    from dfdc_lightning.report.predictions import read_predictions
+    from dfdc_lightning.results.predictions import read_predictions
 
     predictions = read_predictions(run.predictions)
     if "test" not in predictions.splits:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from dfdc_lightning.explain.overlay import brightest, overlay, row
 from dfdc_lightning.explain.strip import Subject
 from dfdc_lightning.faces.cache import FAKE, REAL
-from dfdc_lightning.report.predictions import Scores
+from dfdc_lightning.results.predictions import Scores
 
 EACH = 4  # videos in a block of two by two
 _LETTERS = 32  # of a title above one video

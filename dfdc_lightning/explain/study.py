@@ -16,8 +16,8 @@ from dfdc_lightning.explain.strip import Subject, draw_strip, subjects
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.progress import tally
-from dfdc_lightning.report.predictions import Scores
 from dfdc_lightning.report.style import RC
+from dfdc_lightning.results.predictions import Scores
 
 _BATCH = 4  # clips read at once
 

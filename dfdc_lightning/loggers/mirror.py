@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.loggers.evidence import Judged, judged_test_videos
+from dfdc_lightning.loggers.worst_videos import Judged, judged_test_videos
 
 
 class Mirror(L.Callback):

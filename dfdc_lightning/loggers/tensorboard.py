@@ -5,8 +5,8 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.loggers.evidence import Judged, face_strip, worst
 from dfdc_lightning.loggers.mirror import Mirror
+from dfdc_lightning.loggers.worst_videos import Judged, face_strip, worst
 
 
 class TensorBoardMirror(Mirror):

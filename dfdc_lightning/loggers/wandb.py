@@ -14,8 +14,8 @@ import yaml
 
 from dfdc_lightning import atomic
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.loggers.evidence import Judged, confusion, face_strip, roc, worst
 from dfdc_lightning.loggers.mirror import Mirror
+from dfdc_lightning.loggers.worst_videos import Judged, confusion, face_strip, roc, worst
 
 Mode = Literal["online", "offline", "disabled"]
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from dfdc_lightning.report.measures import log_loss, roc, youden_threshold
-from dfdc_lightning.report.predictions import Scores
+from dfdc_lightning.results.measures import log_loss, roc, youden_threshold
+from dfdc_lightning.results.predictions import Scores
 
 LEAST = 20  # validation videos of each label below which a temperature would be a guess
 _SHARPNESS = (0.05, 20.0)  # 1 / temperature; at either end nothing has been fitted

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import Calibration, calibrate
-from dfdc_lightning.report.predictions import read_predictions
+from dfdc_lightning.results.predictions import read_predictions
 from dfdc_lightning.runs import Run
 
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import jinja2
 
-from dfdc_lightning.report import measures, provenance
+from dfdc_lightning.report import provenance
 from dfdc_lightning.report.evidence import Evidence, RunEvidence
-from dfdc_lightning.report.measures import NAMES
-from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.table import Table, number, percent, span
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.measures import NAMES
+from dfdc_lightning.results.ranking import MEASURES
 
 _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 

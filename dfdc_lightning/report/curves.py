@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
-from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence
-from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.study import Run
 from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, short
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.ranking import MEASURES
 
 _DET_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
 _MOST_POINTS = 2000

@@ -3,10 +3,10 @@
 from matplotlib.ticker import MaxNLocator
 
 from dfdc_lightning.report.evidence import Evidence
-from dfdc_lightning.report.measures import NAMES
-from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.style import COLOURS, Picture, canvas, look, short
 from dfdc_lightning.report.table import percent
+from dfdc_lightning.results.measures import NAMES
+from dfdc_lightning.results.ranking import MEASURES
 
 
 def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:

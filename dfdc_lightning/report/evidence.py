@@ -7,10 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from dfdc_lightning.report import measures
-from dfdc_lightning.report.measures import LOWER_IS_BETTER
-from dfdc_lightning.report.predictions import Scores
-from dfdc_lightning.report.ranking import MEASURES, Ranking
 from dfdc_lightning.report.statistics import (
     Interval,
     bootstrap,
@@ -22,6 +18,10 @@ from dfdc_lightning.report.statistics import (
     welch,
 )
 from dfdc_lightning.report.study import Note, Run, Study
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.measures import LOWER_IS_BETTER
+from dfdc_lightning.results.predictions import Scores
+from dfdc_lightning.results.ranking import MEASURES, Ranking
 
 # In simulation the nominal 95 % interval covers 94 % with 80 to 150 groups, 93 % with 40.
 _FEW_GROUPS = 50

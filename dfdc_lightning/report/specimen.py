@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dfdc_lightning import atomic
-from dfdc_lightning.report.measures import measure
-from dfdc_lightning.report.ranking import MEASURES
+from dfdc_lightning.results.measures import measure
+from dfdc_lightning.results.ranking import MEASURES
 
 _SEPARATION = {"baseline": 1.7, "jpeg": 1.3, "focal": 1.6, "effnet": 1.75, "lstm": 2.2}
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
 from scipy.special import ndtr, stdtr
 
-from dfdc_lightning.report.ranking import MEASURES, Ranking
+from dfdc_lightning.results.ranking import MEASURES, Ranking
 
 _CELLS = (
     400_000  # counts held at a time: small enough for the processor's cache, large enough to amortise Python

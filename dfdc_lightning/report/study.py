@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.report.measures import measure
-from dfdc_lightning.report.predictions import Scores, read_predictions
+from dfdc_lightning.results.measures import measure
+from dfdc_lightning.results.predictions import Scores, read_predictions
 
 _ROUNDING = 1e-4  # runs measure in single precision
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence, RunEvidence
-from dfdc_lightning.report.measures import LOWER_IS_BETTER, NAMES
 from dfdc_lightning.report.published import published
-from dfdc_lightning.report.ranking import MEASURES
 from dfdc_lightning.report.table import ABSENT, Table, number, p_value, percent, signed, span
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.measures import LOWER_IS_BETTER, NAMES
+from dfdc_lightning.results.ranking import MEASURES
 
 
 def all_tables(evidence: Evidence) -> list[Table]:

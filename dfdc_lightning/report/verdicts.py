@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from dfdc_lightning.report import measures
 from dfdc_lightning.report.evidence import Evidence, Experiment, RunEvidence
 from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR, Picture, canvas, short
+from dfdc_lightning.results import measures
 
 
 def confusion(name: str, experiment: Experiment) -> Picture:

@@ -13,7 +13,7 @@ from dfdc_lightning.models.detector import Detector
 _IN_LINE = ("train/loss", "train/auroc", "val/loss", "val/auroc")
 
 
-class RunProgress(L.Callback):
+class EpochLines(L.Callback):
     """Print one line an epoch; on a terminal, keep a bar for the whole run below them."""
 
     def __init__(self) -> None:

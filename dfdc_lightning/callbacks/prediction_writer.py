@@ -15,7 +15,7 @@ from dfdc_lightning.models.detector import probabilities, scores
 Row = list[str]
 
 
-class Predictions(L.Callback):
+class PredictionWriter(L.Callback):
     """Collect scores while `validate` and `test` run (not during training), then write the file.
 
     Columns: split, video, group, label, score, and score_frame_0 … where the detector judges single frames.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Integer
 
-from dfdc_lightning.report.ranking import MEASURES, Ranking
+from dfdc_lightning.results.ranking import MEASURES, Ranking
 
 NAMES = {"auroc": "AUROC", "accuracy": "Accuracy", "f1": "F1", "eer": "EER"}
 LOWER_IS_BETTER = ("eer",)

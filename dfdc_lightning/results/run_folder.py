@@ -1,0 +1,24 @@
+"""The files of a run folder by name: every other module asks here where one of them lies."""
+
+from pathlib import Path
+
+CHECKPOINTS = "checkpoints"
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+RESULT, METRICS, PREDICTIONS, ERROR = "result.json", "metrics.csv", "predictions.csv", "error.txt"
+
+
+class RunFolder:
+    """The paths of one run's files, below `multirun/<study>/<experiment>/<seed>/`.
+
+    Args:
+        folder: The run folder; it need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.checkpoints = self.folder / CHECKPOINTS
+        self.best, self.last, self.previous = (self.checkpoints / name for name in (BEST, LAST, PREVIOUS))
+        self.result_file = self.folder / RESULT
+        self.metrics = self.folder / METRICS
+        self.predictions = self.folder / PREDICTIONS
+        self.error = self.folder / ERROR
