@@ -9,7 +9,6 @@ PyAV.
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 import time
@@ -22,6 +21,7 @@ import cv2
 import numpy as np
 
 from dfdc_lightning.demo.folder import render
+from dfdc_lightning.machine import cores
 from dfdc_lightning.video.frames import evenly_spaced, read_frames
 
 N = 10
@@ -122,7 +122,7 @@ def main() -> None:
         ratios[kind] = sum(line.ours for line in chosen) / sum(line.floor for line in chosen)
         print(f"{kind:28} ours / floor = {ratios[kind]:.2f}")
     versions = {"av": av.__version__, "opencv": cv2.__version__, "python": platform.python_version()}
-    report: dict[str, Any] = {"ratios": ratios, "cores": os.cpu_count(), "versions": versions}
+    report: dict[str, Any] = {"ratios": ratios, "cores": cores(), "versions": versions}
     arguments.out.write_text(
         json.dumps({**report, "videos": [line._asdict() for line in lines]}, indent=2) + "\n"
     )

@@ -9,7 +9,6 @@ through a DataLoader with worker processes, per second on the clock.
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 import time
@@ -28,6 +27,7 @@ from torchvision.transforms import v2
 from dfdc_lightning.augment import Augment
 from dfdc_lightning.clips import FaceClips, FaceDataModule
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
+from dfdc_lightning.machine import cores
 
 ROOT = Path(__file__).parents[1]
 FRAMES, SIZE = 10, 224
@@ -109,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    cores = len(os.sched_getaffinity(0))
+    n_cores = cores()
     with tempfile.TemporaryDirectory() as folder:
         cache = draw_cache(Path(folder), options.clips)
         rows = [row for row in cache.rows() if row.split == "train"]
@@ -129,7 +129,7 @@ def main() -> None:
             ways[f"{name}, ours"] = augmenting(recipe(name))
             ways[f"{name}, torchvision v2"] = augmenting(Torchvision(jpeg=name == "jpeg"))
         per_core = rates(ways, options.repeats)
-        workers = {str(n): through_workers(cache, n) for n in sorted({0, 1, cores})}
+        workers = {str(n): through_workers(cache, n) for n in sorted({0, 1, n_cores})}
     for name, rate in per_core.items():
         print(f"{name:24} {rate:9,.0f} frames/s per core")
     ratios = {
@@ -139,7 +139,7 @@ def main() -> None:
         print(f"{name}: {ratio:.1f} × torchvision v2")
     for n, rate in workers.items():
         print(f"{n} workers: {rate:,.0f} frames/s on the clock")
-    machine = {"processor": platform.processor() or platform.machine(), "cores": cores}
+    machine = {"processor": platform.processor() or platform.machine(), "cores": n_cores}
     versions = {"opencv": cv2.__version__, "torch": torch.__version__, "torchvision": torchvision.__version__}
     report = {
         "machine": machine,

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from dfdc_lightning.demo import render
+from dfdc_lightning.machine import cores
 
 ROOT = Path(__file__).parents[1]
 CLIPS = 20
@@ -98,7 +99,7 @@ def main() -> None:
     for line in lines:
         target = "" if line.target is None else f"{line.target:8.1f}"
         print(f"{line.what:{width}}  {line.least:7.2f}  {line.median:8.2f}  {line.cpu:6.2f}  {target}")
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine = {"processor": platform.machine(), "cores": cores(), "python": platform.python_version()}
     result = {"machine": machine, "load": os.getloadavg(), "timings": [line._asdict() for line in lines]}
     (ROOT / "benchmarks" / "predict.json").write_text(json.dumps(result, indent=2) + "\n")
 

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import platform
 import resource
 import shutil
@@ -35,6 +34,7 @@ from dfdc_lightning.faces.face_detector import FaceDetector, Haar
 from dfdc_lightning.faces.split import ByGroup
 from dfdc_lightning.faces.worker import Look
 from dfdc_lightning.faces.yunet import YuNet
+from dfdc_lightning.machine import cores
 from dfdc_lightning.video.frames import read_frames
 from dfdc_lightning.video.sources import FolderSource
 
@@ -151,7 +151,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     faces, quick = FacePreparation(YuNet(model)), arguments.quick
     versions = {"opencv": cv2.__version__, "python": platform.python_version()}
-    report: dict[str, Any] = {"cores": os.cpu_count(), "versions": versions}
+    report: dict[str, Any] = {"cores": cores(), "versions": versions}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         kinds = sets(arguments.shared, folder / "sets", quick)

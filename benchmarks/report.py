@@ -7,7 +7,6 @@ shown; SciPy's yields AUROC alone.
 """
 
 import json
-import os
 import platform
 import resource
 import subprocess
@@ -21,6 +20,7 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from dfdc_lightning.machine import cores
 from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.statistics import bootstrap, clusters, percentile
 from dfdc_lightning.results.ranking import Ranking
@@ -127,7 +127,7 @@ def main() -> None:
     ]
     for name, value, goal in rows:
         print(f"{name:<46}{value:<24}{goal}")
-    machine = {"cores": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__}
+    machine = {"cores": cores(), "python": platform.python_version(), "numpy": np.__version__}
     result = {"report": study, "against_scipy": race, "many_videos": large, "machine": machine}
     (ROOT / "benchmarks" / "report.json").write_text(json.dumps(result, indent=2) + "\n")
 

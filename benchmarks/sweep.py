@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
+from dfdc_lightning.machine import cores
 from dfdc_lightning.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -207,7 +208,7 @@ def main() -> None:
     for what, figure, goal, reached in lines:
         print(f"{what:42} {figure:>10}  {goal:8} {'yes' if reached else 'NO'}")
     result = {
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": cores()},
         "overhead_seconds": seconds,
         "skip_25_seconds": skipped,
         "fault": found._asdict(),

@@ -30,6 +30,7 @@ from omegaconf import DictConfig
 from benchmarks.loader import FRAMES, SIZE, draw_cache
 from dfdc_lightning import hardware
 from dfdc_lightning.clips import Clip
+from dfdc_lightning.machine import cores
 from dfdc_lightning.models.detector import Detector
 
 ROOT = Path(__file__).parents[1]
@@ -182,7 +183,7 @@ def main() -> None:
                 flush=True,
             )
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    machine = {"gpu": gpu, "processor": platform.processor() or platform.machine(), "cores": hardware.cores()}
+    machine = {"gpu": gpu, "processor": platform.processor() or platform.machine(), "cores": cores()}
     report = {
         "machine": machine,
         "torch": torch.__version__,

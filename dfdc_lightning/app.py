@@ -19,6 +19,7 @@ from typing import Any
 
 import av
 
+from dfdc_lightning import checks
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.judges import Judge, open_judge
@@ -152,9 +153,8 @@ def main() -> None:
             "face_detector.model": "",
         },
     )
-    seconds, megabytes, port = (_whole(given, key) for key in ("seconds", "megabytes", "port"))
-    if port >= 2**16:
-        raise UserError(f"port={port} is no port: give one from 1 to {2**16 - 1}")
+    seconds, megabytes = (checks.whole(key, _number(given[key]), 1) for key in ("seconds", "megabytes"))
+    port = checks.whole("port", _number(given["port"]), 1, 2**16 - 1)
     judge = open_judge(Path(given["run"]))
     prepare = Prepare(judge.card.make_preparation(given["face_detector.model"] or None))
     prepare.preparation.ready()
@@ -171,22 +171,16 @@ def heed_signals() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
-def _whole(given: dict[str, str], key: str) -> int:
-    if not given[key].isdecimal() or int(given[key]) < 1:
-        raise UserError(f"{key}={given[key]} is no whole number of at least 1")
-    return int(given[key])
-
-
 def _threshold(text: str) -> float | None:
-    if not text:
-        return None
+    return checks.number("threshold", _number(text), 0, 1) if text else None
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text spells; the text itself where it spells none, for the check to refuse."""
     try:
-        threshold = float(text)
+        return int(text) if text.isdecimal() else float(text)
     except ValueError:
-        threshold = -1.0
-    if not 0 <= threshold <= 1:
-        raise UserError(f"threshold={text} is no score: give a number from 0 to 1, or leave it out")
-    return threshold
+        return text
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from dfdc_lightning.errors import UserError
+from dfdc_lightning import checks
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Range = Sequence[float]
@@ -83,7 +83,7 @@ class HorizontalFlip:
     """
 
     def __init__(self, p: float) -> None:
-        self.p = _share("p", p)
+        self.p = checks.number("p", p, 0, 1)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> bool | None:
         """True, or None."""
@@ -103,9 +103,8 @@ class GaussianBlur:
     """
 
     def __init__(self, kernel: int, sigma: Range) -> None:
-        if type(kernel) is not int or kernel < 1 or kernel % 2 == 0:
-            raise UserError(f"kernel={kernel} has no middle: give an odd whole number")
-        self.kernel, self.sigma = kernel, _bounds("sigma", sigma)
+        self.kernel = checks.whole("kernel", kernel, 1, odd=True)
+        self.sigma = checks.between("sigma", sigma)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> float:
         """Standard deviation in pixels."""
@@ -141,9 +140,9 @@ class ColourJitter:
 
     def __init__(self, brightness: float, contrast: float, saturation: float) -> None:
         self.deviations = (
-            _share("brightness", brightness),
-            _share("contrast", contrast),
-            _share("saturation", saturation),
+            checks.number("brightness", brightness, 0, 1),
+            checks.number("contrast", contrast, 0, 1),
+            checks.number("saturation", saturation, 0, 1),
         )
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Colour:
@@ -169,7 +168,8 @@ class RandomResizedCrop:
     """
 
     def __init__(self, size: int | None, scale: Range, ratio: Range) -> None:
-        self.size, self.scale, self.ratio = size, _bounds("scale", scale, 1.0), _bounds("ratio", ratio)
+        self.size = size
+        self.scale, self.ratio = checks.between("scale", scale, 1.0), checks.between("ratio", ratio)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box:
         """A part that lies inside; the whole image when ten tries do not fit."""
@@ -192,7 +192,7 @@ class Jpeg:
     """
 
     def __init__(self, quality: Sequence[int]) -> None:
-        low, high = _bounds("quality", [float(value) for value in quality], 100.0)
+        low, high = checks.between("quality", [float(value) for value in quality], 100.0)
         self.quality = (int(low), int(high))
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> int:
@@ -217,7 +217,8 @@ class RandomErasing:
     """
 
     def __init__(self, p: float, scale: Range, ratio: Range) -> None:
-        self.p, self.scale, self.ratio = _share("p", p), _bounds("scale", scale, 1.0), _bounds("ratio", ratio)
+        self.p = checks.number("p", p, 0, 1)
+        self.scale, self.ratio = checks.between("scale", scale, 1.0), checks.between("ratio", ratio)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box | None:
         """The rectangle, or None; also None when ten tries do not fit."""
@@ -254,17 +255,3 @@ def _random_box(
 
 def _channels_last(planes: UInt8[np.ndarray, "3 h w"]) -> Frame:
     return cv2.merge(list(planes))  # type: ignore[no-any-return]
-
-
-def _bounds(name: str, pair: Range, most: float = math.inf) -> tuple[float, float]:
-    match list(pair):
-        case [int() | float() as low, int() | float() as high] if 0 < low <= high <= most:
-            return float(low), float(high)
-    limit = "" if most == math.inf else f" up to {most:g}"
-    raise UserError(f"{name}={list(pair)} is no range: give two numbers above 0{limit}, the lower one first")
-
-
-def _share(name: str, value: float) -> float:
-    if not (isinstance(value, int | float) and 0 <= value <= 1):
-        raise UserError(f"{name}={value} is impossible: give a number from 0 to 1")
-    return value

@@ -15,12 +15,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from dfdc_lightning import checks
 from dfdc_lightning.augment import Augment
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.conditions import conditions
 from dfdc_lightning.faces.profile import read_profile
-from dfdc_lightning.hardware import cores, shared_memory
+from dfdc_lightning.hardware import shared_memory
+from dfdc_lightning.machine import cores
 
 _AHEAD = 2  # batches a worker has ready
 _IN_HAND = 2  # batches on their way into the training
@@ -172,12 +174,11 @@ class FaceDataModule(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if workers != "auto" and not (isinstance(workers, int) and workers >= 0):
-            raise UserError(f'data.workers={workers} is neither a number of processes nor "auto"')
-        if type(batch_size) is not int or batch_size < 1:
-            raise UserError(f"data.batch_size={batch_size} is impossible: give a whole number, 1 or more")
+        if workers != "auto":
+            checks.whole("data.workers", workers, other="auto")
         self.cache, self.augment = FaceCache(Path(cache)), augment
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.batch_size = checks.whole("data.batch_size", batch_size, 1)
+        self.workers, self.seed = workers, seed
         self._rows: dict[str, list[Row]] = {}
 
     @property

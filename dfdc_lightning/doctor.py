@@ -1,11 +1,12 @@
 """Is this machine fit for the study? `python -m dfdc_lightning.doctor` names each known trap it stands in."""
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
+
+from dfdc_lightning.machine import cores
 
 OPENCV = (
     "opencv-python",
@@ -64,7 +65,7 @@ def facts() -> Iterator[tuple[str, str]]:
     for name in (*PARTS, "opencv-python-headless"):
         yield name, str(_version(name))
     yield "gpu", gpu
-    yield "cores", str(os.cpu_count())
+    yield "cores", str(cores())
     yield "free disk", f"{shutil.disk_usage(Path.cwd()).free / 1e9:.0f} GB"
 
 

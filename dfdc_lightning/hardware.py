@@ -1,6 +1,5 @@
-"""What this machine can do: the precision it is fast and safe in, the cores and the memory it may use."""
+"""What this machine can do: the precision it is fast and safe in, and the memory its processes may share."""
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -19,11 +18,6 @@ def precision(accelerator: str = "auto") -> str:
     if accelerator == "cpu" or not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-
-
-def cores() -> int:
-    """Processor cores this process may run on; a job scheduler may give fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def shared_memory() -> int:

@@ -14,7 +14,8 @@ ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py")
 
 # The rooms from left to right; a room imports from itself and from rooms to its left.
 ROOMS = (
-    ("errors", "atomic"),
+    ("errors", "atomic", "machine"),
+    ("checks",),
     ("results",),
     ("arguments", "progress", "doctor"),
     ("video",),

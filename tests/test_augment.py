@@ -227,13 +227,13 @@ def test_the_whole_recipe_equals_torchvision_step_by_step(frame: np.ndarray, rec
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: HorizontalFlip(2.0), "p=2.0"),
-        (lambda: GaussianBlur(4, (0.1, 1.5)), "kernel=4"),
-        (lambda: GaussianBlur(3, (1.5, 0.1)), "sigma="),
-        (lambda: ColourJitter(0.1, -0.1, 0.1), "contrast=-0.1"),
-        (lambda: RandomResizedCrop(None, (0.8, 1.2), (0.9, 1.1)), "scale="),
-        (lambda: RandomErasing(0.7, (0.02, 0.1), (0.3,)), "ratio="),
-        (lambda: Jpeg((10, 200)), "quality="),
+        (lambda: HorizontalFlip(2.0), r"p must be .* 1 \(got 2.0\)"),
+        (lambda: GaussianBlur(4, (0.1, 1.5)), r"kernel must be an odd .*\(got 4\)"),
+        (lambda: GaussianBlur(3, (1.5, 0.1)), "sigma must be two numbers above 0, the lower one first"),
+        (lambda: ColourJitter(0.1, -0.1, 0.1), "contrast must be"),
+        (lambda: RandomResizedCrop(None, (0.8, 1.2), (0.9, 1.1)), "scale must be .* at most 1"),
+        (lambda: RandomErasing(0.7, (0.02, 0.1), (0.3,)), "ratio must be"),
+        (lambda: Jpeg((10, 200)), "quality must be"),
     ],
 )
 def test_an_impossible_setting_is_named_before_anything_is_drawn(

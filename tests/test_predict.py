@@ -127,10 +127,10 @@ def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Traine
         ("a.mp4", "nowhere", Wishes(), "nowhere does not exist: give a run folder, or the model.onnx"),
         ("a.mp4", ".", Wishes(), "holds no finished run"),
         ("a.mp4", "a.mp4", Wishes(), "a.mp4 is neither: give a run folder, or the model.onnx"),
-        ("a.mp4", "", Wishes(format="xml"), "format=xml is unknown: give text, json, csv"),
-        ("a.mp4", "", Wishes(threshold=7), "threshold=7 is no score"),
-        ("a.mp4", "", Wishes(threshold=True), "threshold=True is no score"),
-        ("a.mp4", "", Wishes(workers=0), "workers=0 is no number of processes"),
+        ("a.mp4", "", Wishes(format="xml"), r"format must be one of text, json, csv \(got xml\)"),
+        ("a.mp4", "", Wishes(threshold=7), r"threshold must be a number from 0 to 1, or null \(got 7\)"),
+        ("a.mp4", "", Wishes(threshold=True), r"threshold must be .*\(got True\)"),
+        ("a.mp4", "", Wishes(workers=0), r"workers must be .* at least 1, or auto \(got 0\)"),
     ],
 )
 def test_what_cannot_be_judged_is_a_sentence(

@@ -443,17 +443,20 @@ def test_a_finished_cache_is_left_as_it_is(videos: Path, finished: Path) -> None
 @pytest.mark.parametrize(
     ("override", "word"),
     [
-        ("redo=no_fase", "no_fase"),
-        ("redo=null", "redo=None"),
-        ("frames=10.5", "frames=10.5"),
-        ("timeout=null", "timeout=None"),
-        ("workers=0.5", "workers=0.5"),
-        ("per_label=1.5", "per_label=1.5"),
+        ("redo=no_fase", "redo must be one of unreadable"),
+        ("redo=null", "redo must be"),
+        ("frames=10.5", "frames must be a whole number of at least 1 (got 10.5)"),
+        ("timeout=null", "timeout must be a number of seconds above 0 (got None)"),
+        ("workers=0.5", "workers must be a whole number of at least 1, or auto (got 0.5)"),
+        ("per_label=1.5", "per_label must be a whole number of at least 1, or null (got 1.5)"),
         ("split.fractions.train=abc", "abc"),
-        (f"{HAAR} +face_detector.long_side=abc", "long_side=abc"),
+        (
+            f"{HAAR} +face_detector.long_side=abc",
+            "long_side must be a whole number of at least 64 (got abc)",
+        ),
         (f"face_detector=yunet {YUNET} face_detector.model=nowhere.onnx", "nowhere.onnx"),
         ("split=by_part split.val=0-9", "val"),
-        ("workers=many", "workers=many"),
+        ("workers=many", "workers must be"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_sentence(
@@ -497,7 +500,7 @@ def test_a_wrong_shard_or_number_is_named(videos: Path, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"shard={shard}"):
             Shard.parse(shard, n)
     for name, value in (("workers", 0), ("per_label", 0), ("timeout", -1.0)):
-        with pytest.raises(UserError, match=f"{name}={value}"):
+        with pytest.raises(UserError, match=rf"{name} must be .*\(got {value}\)"):
             prepare(FolderSource(videos), FACES, ByGroup(), tmp_path, **{name: value})
 
 

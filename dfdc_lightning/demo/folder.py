@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dfdc_lightning import atomic
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.demo.encode import Codec, encoding
 from dfdc_lightning.demo.scene import Scene
 from dfdc_lightning.demo.swap import Ellipse, Swap
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
 
 _SCENE, _SWAP = 0, 1  # what a random generator is for
@@ -69,14 +69,9 @@ class Plan(NamedTuple):
             "crf": 0,
             "seed": 0,
         }.items():
-            if getattr(self, name) < least:
-                raise DemoError(f"{name}={getattr(self, name)}: give {least} or more")
-        if self.crf > 51:
-            raise DemoError(f"crf={self.crf}: give 0 (lossless) to 51 (worst)")
-        if self.preset not in _PRESETS:
-            raise DemoError(f"preset={self.preset}: give one of {', '.join(_PRESETS)}")
-        if not 1 <= self.fps <= 240:
-            raise DemoError(f"fps={self.fps:g}: give 1 to 240")
+            checks.whole(name, getattr(self, name), least, 51 if name == "crf" else math.inf)
+        checks.one_of("preset", self.preset, _PRESETS)
+        checks.number("fps", self.fps, 1, 240)
         if not math.isfinite(self.seconds) or self.frames < 1:
             raise DemoError(
                 f"seconds={self.seconds:g} at fps={self.fps:g} is not one frame: give more seconds"
@@ -142,8 +137,8 @@ def render(
     out = Path(out)
     plan = Plan(videos, size, seconds, fps, gop, crf, preset, fakes_per_real, parts, seed)
     plan.check()
-    if workers is not None and workers < 1:
-        raise DemoError(f"workers={workers}: give 1 or more, or leave it out")
+    if workers is not None:
+        checks.whole("workers", workers, 1)
     settings = {**plan._asdict(), "size": list(size), "pictures": _PICTURES}
     if (out / "swaps.json").is_file() and _read(out)["settings"] == settings:
         return out
@@ -151,7 +146,7 @@ def render(
     _refuse_strangers(out, {name for group in groups for name in group})
     (out / "swaps.json").unlink(missing_ok=True)  # it says that everything is there
     swaps: dict[str, list[Ellipse]] = {}
-    with tally("demo videos", videos, "videos") as done, ThreadPoolExecutor(workers or _cores()) as pool:
+    with tally("demo videos", videos, "videos") as done, ThreadPoolExecutor(workers or cores()) as pool:
         for regions in pool.map(
             lambda number: _render_group(out, plan, number, groups[number]), range(len(groups))
         ):
@@ -182,10 +177,6 @@ def _read(out: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DemoError(f"{path} is damaged ({error}): delete it and render again") from None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _part(out: Path, number: int) -> Path:

@@ -7,16 +7,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.journal import Journal, Shard, locked
-from dfdc_lightning.faces.pool import Loss, Pool, available_cores
+from dfdc_lightning.faces.pool import Loss, Pool
 from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.faces.quota import Quota, shard_of
 from dfdc_lightning.faces.split import Candidate, Splitter
 from dfdc_lightning.faces.summary import summary, tallied
 from dfdc_lightning.faces.worker import Look
+from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
 from dfdc_lightning.video.sources import Source, Stage, Video
 
@@ -73,7 +75,7 @@ def prepare(
             _sweep(cache.root)
         if _left(stages, quota, outcomes, shard):
             preparation.ready()
-        with journal.adding(), Pool(look, workers or available_cores(), timeout) as pool:
+        with journal.adding(), Pool(look, workers or cores(), timeout) as pool:
             for video, outcome in _looked_at(stages, quota, outcomes, shard, pool):
                 row = look.lost(video, outcome, timeout) if isinstance(outcome, Loss) else outcome
                 outcomes[video.name] = row
@@ -173,15 +175,13 @@ def _listed(stages: Iterable[Stage]) -> Iterator[Video]:
 def _refuse_settings(
     per_label: int | None, workers: int | None, timeout: float, redo: Collection[str]
 ) -> None:
-    for name, value in (("per_label", per_label), ("workers", workers)):
-        if value is not None and not (type(value) is int and value > 0):
-            raise UserError(f"{name}={value} is nothing to work with: give a whole number above 0")
-    if type(timeout) not in (int, float) or not timeout > 0:
-        raise UserError(f"timeout={timeout} is no time to wait: give a number of seconds above 0")
-    if unknown := [str(status) for status in redo if status not in REDOABLE]:
-        raise UserError(
-            f"redo={','.join(unknown)} is no status to look at again: take of {', '.join(REDOABLE)}"
-        )
+    if per_label is not None:
+        checks.whole("per_label", per_label, 1, other="null")
+    if workers is not None:
+        checks.whole("workers", workers, 1, other="auto")
+    checks.number("timeout", timeout, above=0, unit="seconds")
+    for status in redo:
+        checks.one_of("redo", status, REDOABLE)
 
 
 def _refuse_one_label(quota: Quota, stages: Sequence[Stage]) -> None:

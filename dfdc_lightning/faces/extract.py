@@ -1,6 +1,5 @@
 """One video → the clips of its persons; every setting that changes their pixels lives here."""
 
-import math
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import signature
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.crop import crop_boxes, crops
@@ -43,14 +43,10 @@ class FacePreparation:
         margin: float = 1 / 3,
         smoothing: float = 0.7,
     ) -> None:
-        for name, count, least in (("frames", frames, 1), ("size", size, 16)):
-            if type(count) is not int or count < least:
-                raise UserError(f"{name}={count} is impossible: give a whole number, {least} or more")
-        for name, value in (("margin", margin), ("smoothing", smoothing)):
-            if type(value) not in (int, float) or not 0 <= value < math.inf:
-                raise UserError(f"{name}={value} is impossible: give a number, 0 or more")
-        self.face_detector, self.frames, self.size = face_detector, frames, size
-        self.margin, self.smoothing = round(margin, 6), smoothing
+        self.face_detector = face_detector
+        self.frames, self.size = checks.whole("frames", frames, 1), checks.whole("size", size, 16)
+        self.margin = round(checks.number("margin", margin, 0), 6)
+        self.smoothing = checks.number("smoothing", smoothing, 0)
 
     @property
     def settings(self) -> dict[str, Any]:

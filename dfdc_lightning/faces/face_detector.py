@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfdc_lightning.errors import UserError
+from dfdc_lightning import checks
 
 SMALLEST_SIDE = 64  # pixels of what a face detector is given: at 32 YuNet reports faces of infinite size
 
@@ -42,12 +42,8 @@ class Haar:
     name = "haar"
 
     def __init__(self, long_side: int = 640, neighbours: int = 5) -> None:
-        refuse_side(long_side)
-        if type(neighbours) is not int or neighbours < 1:
-            raise UserError(
-                f"face_detector.neighbours={neighbours} is impossible: give a whole number, 1 or more"
-            )
-        self.long_side, self.neighbours = long_side, neighbours
+        self.long_side = checks.whole("face_detector.long_side", long_side, SMALLEST_SIDE)
+        self.neighbours = checks.whole("face_detector.neighbours", neighbours, 1)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -65,14 +61,6 @@ class Haar:
         if len(boxes) == 0:
             return np.zeros((0, 5), np.float32)
         return best_first(np.asarray(boxes, np.float32), np.asarray(weights, np.float32).reshape(-1), scale)
-
-
-def refuse_side(pixels: int) -> None:
-    """Refuse a `long_side` that is too small for any face."""
-    if type(pixels) is not int or pixels < SMALLEST_SIDE:
-        raise UserError(
-            f"face_detector.long_side={pixels} is impossible: give a whole number, {SMALLEST_SIDE} or more"
-        )
 
 
 @cache

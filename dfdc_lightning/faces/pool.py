@@ -33,11 +33,6 @@ class Loss(Enum):
     CRASHED = "crashed"
 
 
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class Pool(Generic[Task, Result]):
     """Worker processes; leaving the block ends them at once.
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from dfdc_lightning import atomic
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.face_detector import SMALLEST_SIDE, best_first, reduced, refuse_side
+from dfdc_lightning.faces.face_detector import SMALLEST_SIDE, best_first, reduced
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 YUNET_ADDRESS = (
@@ -44,11 +44,10 @@ class YuNet:
         long_side: int = 320,
         threshold: float = 0.5,
     ) -> None:
-        refuse_side(long_side)
-        if type(threshold) not in (int, float) or not 0 <= threshold <= 1:
-            raise UserError(f"face_detector.threshold={threshold} is impossible: give a number from 0 to 1")
         self.model = None if model is None else Path(model)
-        self.sha256, self.long_side, self.threshold = sha256, long_side, threshold
+        self.sha256 = sha256
+        self.long_side = checks.whole("face_detector.long_side", long_side, SMALLEST_SIDE)
+        self.threshold = checks.number("face_detector.threshold", threshold, 0, 1)
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from dfdc_lightning import atomic
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError, writing
-from dfdc_lightning.faces.pool import available_cores
+from dfdc_lightning.machine import cores
 from dfdc_lightning.predict import tables, words
 from dfdc_lightning.predict.judges import Judge, open_judge
 from dfdc_lightning.predict.many import Journal, Outcome, find_videos, judge_all
@@ -68,12 +68,11 @@ def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | N
 
 def _check(wishes: Wishes) -> None:
     threshold, workers = wishes.threshold, wishes.workers
-    if wishes.format not in FORMATS:
-        raise UserError(f"format={wishes.format} is unknown: give {', '.join(FORMATS)}")
-    if threshold is not None and not (type(threshold) in (int, float) and 0 <= threshold <= 1):
-        raise UserError(f"threshold={threshold} is no score: give a number from 0 to 1, or null")
-    if workers is not None and not (type(workers) is int and workers >= 1):
-        raise UserError(f"workers={workers} is no number of processes: give 1 or more, or auto")
+    checks.one_of("format", wishes.format, FORMATS)
+    if threshold is not None:
+        checks.number("threshold", threshold, 0, 1, other="null")
+    if workers is not None:
+        checks.whole("workers", workers, 1, other="auto")
 
 
 def _check_places(wishes: Wishes, single: bool) -> None:
@@ -107,9 +106,7 @@ def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) ->
         Journal(journal_file, settings) as journal,
         tally("verdicts", len(videos), "videos") as done,
     ):
-        outcomes = judge_all(
-            videos, prepare, judged, journal, wishes.workers or available_cores(), done.advance
-        )
+        outcomes = judge_all(videos, prepare, judged, journal, wishes.workers or cores(), done.advance)
     failures = sum(outcome["status"] != "ok" for outcome in outcomes)
     print(
         f"{len(videos) - failures} of {len(videos)} videos judged, {failures} without a verdict",

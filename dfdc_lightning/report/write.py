@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc_lightning import atomic
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
@@ -30,14 +30,9 @@ def write_report(
     Raises:
         UserError: When a study does not exist or none of its runs can be used.
     """
-    if not (isinstance(confidence, float) and 0 < confidence < 1):
-        raise UserError(f"confidence={confidence} is not between 0 and 1: give for example 0.95")
-    if not (isinstance(n_resamples, int) and n_resamples >= 100):
-        raise UserError(
-            f"n_resamples={n_resamples} is not enough for an interval: give 100 or more, 10000 by default"
-        )
-    if not (isinstance(seed, int) and seed >= 0):
-        raise UserError(f"seed={seed} is not a whole number of at least 0")
+    checks.number("confidence", confidence, above=0, below=1)
+    checks.whole("n_resamples", n_resamples, 100)
+    checks.whole("seed", seed)
     order = list(dict.fromkeys(experiment for experiment, _ in published()))
     read = [read_study(root, name, [baseline, *order]) for name in studies]
     evidence = gather(read, baseline, n_resamples, seed, confidence)

@@ -1,12 +1,13 @@
 """What result.json says of a finished run: scores, data, versions, hardware, configuration."""
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
+
+from dfdc_lightning.machine import cores
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +79,6 @@ def hardware(device: "torch.device") -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device)
         if on_gpu
         else (platform.processor() or platform.machine()),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(device) if on_gpu else 0,
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 
@@ -56,14 +57,11 @@ def check_values(config: DictConfig) -> None:
         UserError: With the key and what it can be.
     """
     for key, (kind, least, most) in _NUMBERS.items():
-        value: Any = OmegaConf.select(config, key, default=least)
-        if type(value) not in (int, kind) or not least <= value <= most:
-            what = "a whole number" if kind is int else "a number"
-            reach = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-            raise UserError(f"{key}={value} is not {what} {reach}")
+        (checks.whole if kind is int else checks.number)(
+            key, OmegaConf.select(config, key, default=least), least, most
+        )
     for key in _SWITCHES:
-        if not isinstance(config[key], bool):
-            raise UserError(f"{key}={config[key]} is neither true nor false")
+        checks.switch(key, config[key])
     if Path(str(config.name)).name != str(config.name):
         raise UserError(
             f"name={config.name} is not the name of one folder: the report would not find the run"
