@@ -68,6 +68,13 @@ def test_what_the_frames_add_makes_up_the_logit_of_a_clip(faces: torch.Tensor) -
     assert torch.allclose(detector.frame_logits(faces).mean(1), detector(faces)[:, 0], atol=1e-6)
 
 
+def test_a_detector_states_its_level_and_one_frame_changes_nothing(faces: torch.Tensor) -> None:
+    one = faces[:, :1]
+    frames, clips = frame_detector(), sequence_detector()
+    assert (frames.level, clips.level) == ("frame", "clip")
+    assert frames(one).shape == clips(one).shape == (2, 1)
+
+
 def test_the_score_of_a_clip_is_the_mean_of_its_frames_probabilities() -> None:
     logits = torch.tensor([[0.0, 2.0], [-30.0, 30.0]])
     assert scores(logits).tolist() == pytest.approx([(0.5 + 1 / (1 + np.exp(-2))) / 2, 0.5])

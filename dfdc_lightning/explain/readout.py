@@ -22,20 +22,8 @@ class Readout(nn.Module):
 
     def forward(self, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b t"]]:
         """Logits of the clips and of their frames."""
-        detector = self.detector
-        features = detector.features(faces)
-        # While this runs, the instance answers with what is known already; the methods themselves
-        # are untouched.
-        detector.features = lambda _: features  # type: ignore[method-assign, assignment]
-        try:
-            frame_logits = detector.frame_logits(faces)
-            detector.frame_logits = lambda _: frame_logits  # type: ignore[method-assign, assignment]
-            try:
-                return detector(faces), frame_logits
-            finally:
-                del detector.frame_logits
-        finally:
-            del detector.features
+        frame_logits = self.detector.frame_logits(faces)
+        return self.detector.pooled(frame_logits), frame_logits
 
 
 def read(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Reading:

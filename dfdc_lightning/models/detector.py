@@ -1,11 +1,11 @@
-"""Training and evaluation shared by every detector; a subclass only says how faces become logits.
+"""Training and evaluation shared by every detector; a subclass gives the way from features to frame logits.
 
 The one rule for scores: a clip's score is the mean of the sigmoid over its k logits, and a clip whose score
 is above the threshold is called FAKE. It holds in training, validation, test, report and prediction.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
@@ -18,6 +18,7 @@ from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
 from dfdc_lightning.models.layers import layers, open_last, still_the_frozen
+from dfdc_lightning.results.run_folder import Level
 
 
 def probabilities(logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
@@ -31,7 +32,12 @@ def scores(logits: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
 
 
 class Detector(L.LightningModule):
-    """A backbone, partly frozen, and what training needs; `forward` is the subclass's.
+    """A backbone, partly frozen, and what training needs.
+
+    A subclass states its `level` and defines `head_logits`; everything else is the same for every detector.
+
+    Attributes:
+        level: What one logit judges: a single "frame" or the whole "clip".
 
     Args:
         backbone: A timm network without classifier: images (n, 3, h, w) → features (n, f).
@@ -45,6 +51,7 @@ class Detector(L.LightningModule):
         compile: Whether to compile the backbone before training (worth its minutes on a GPU only).
     """
 
+    level: ClassVar[Level]
     _mean: Tensor
     _std: Tensor
 
@@ -87,12 +94,20 @@ class Detector(L.LightningModule):
         )
 
     def forward(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b k"]:
-        """Logits: one a frame (k = t) or one a clip (k = 1)."""
-        raise NotImplementedError
+        """Compute the logits that training and scores use: one per frame (k = t) or one per clip (k = 1)."""
+        return self.pooled(self.frame_logits(faces))
 
     def frame_logits(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t"]:
-        """One logit a frame: what each frame says by itself or adds to the clip's logit."""
+        """Compute what each frame says by itself or, in a detector of clips, adds to the clip's logit."""
+        return self.head_logits(self.features(faces))
+
+    def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
+        """Compute the frame logits from the backbone's features; each subclass defines it."""
         raise NotImplementedError
+
+    def pooled(self, frame_logits: Float[Tensor, "b t"]) -> Float[Tensor, "b k"]:
+        """Turn frame logits into what `forward` returns: themselves, or for whole clips their mean."""
+        return frame_logits if self.level == "frame" else frame_logits.mean(1, keepdim=True)
 
     def features(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t f"]:
         """Normalise the faces and send each through the backbone."""
@@ -182,7 +197,7 @@ class Detector(L.LightningModule):
         _, logits = self._step(batch, split)
         label = batch.label.long()
         getattr(self, f"{split}_metrics").update(scores(logits), label)
-        if logits.shape[1] > 1:
+        if self.level == "frame":
             getattr(self, f"{split}_frame_metrics").update(
                 probabilities(logits), label[:, None].expand_as(logits)
             )

@@ -1,8 +1,8 @@
-"""One logit a frame: every face is judged for itself."""
+"""A detector that judges every frame for itself."""
 
 from typing import Any
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfdc_lightning.models.detector import Detector
@@ -16,15 +16,13 @@ class FrameDetector(Detector):
         **training: What `Detector` takes besides.
     """
 
+    level = "frame"
+
     def __init__(self, backbone: nn.Module, **training: Any) -> None:
         super().__init__(backbone, **training)
         self.head = nn.Linear(backbone.num_features, 1)  # type: ignore[arg-type]
 
-    def forward(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t"]:
-        """One logit a frame."""
-        logits: Tensor = self.head(self.features(faces))
+    def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
+        """Apply the linear layer to each frame by itself."""
+        logits: Tensor = self.head(features)
         return logits.squeeze(-1)
-
-    def frame_logits(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t"]:
-        """The same as `forward`."""
-        return self(faces)  # type: ignore[no-any-return]

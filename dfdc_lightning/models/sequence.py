@@ -1,8 +1,8 @@
-"""One logit a clip: the faces are read in order of time, forwards and backwards."""
+"""A detector of whole clips: it reads the frames in order of time, forwards and backwards."""
 
 from typing import Any
 
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfdc_lightning.models.detector import Detector
@@ -19,17 +19,15 @@ class SequenceDetector(Detector):
         **training: What `Detector` takes besides.
     """
 
+    level = "clip"
+
     def __init__(self, backbone: nn.Module, hidden: int, **training: Any) -> None:
         super().__init__(backbone, **training)
         self.lstm = nn.LSTM(backbone.num_features, hidden, batch_first=True, bidirectional=True)  # type: ignore[arg-type]
         self.head = nn.Linear(2 * hidden, 1)
 
-    def forward(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b 1"]:
-        """One logit a clip."""
-        return self.frame_logits(faces).mean(1, keepdim=True)
-
-    def frame_logits(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t"]:
-        """What each frame, seen among the others, adds to the clip's logit."""
-        states, _ = self.lstm(self.features(faces))
+    def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
+        """Run the LSTM over the frames and apply the linear layer to its output at each."""
+        states, _ = self.lstm(features)
         logits: Tensor = self.head(states)
         return logits.squeeze(-1)

@@ -1,6 +1,9 @@
 """The files of a run folder by name: every other module asks here where one of them lies."""
 
 from pathlib import Path
+from typing import Literal
+
+Level = Literal["frame", "clip"]  # what one logit of a detector judges
 
 CHECKPOINTS = "checkpoints"
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
