@@ -42,9 +42,15 @@ def test_measures_equal_those_of_scikit_learn_with_and_without_ties(n: int, deci
     called = score > 0.6
     fpr, tpr, _ = roc_curve(label, score, drop_intermediate=False)
     closest = np.argmin(np.abs(fpr - (1 - tpr)))
-    expected = [roc_auc_score(label, score), accuracy_score(label, called), f1_score(label, called)]
-    expected.append((fpr[closest] + 1 - tpr[closest]) / 2)
-    np.testing.assert_allclose(measures.measure(score, label, 0.6), expected, atol=1e-12)
+    assert measures.measure(score, label, 0.6) == pytest.approx(
+        {
+            "auroc": roc_auc_score(label, score),
+            "accuracy": accuracy_score(label, called),
+            "f1": f1_score(label, called),
+            "eer": (fpr[closest] + 1 - tpr[closest]) / 2,
+        },
+        abs=1e-12,
+    )
 
 
 def test_eer_is_that_of_torchmetrics() -> None:
@@ -54,7 +60,7 @@ def test_eer_is_that_of_torchmetrics() -> None:
     for n in (50, 314):
         score, label = drawn(np.random.default_rng(n), n)
         theirs = float(binary_eer(torch.tensor(score), torch.tensor(label).long()))
-        assert measures.measure(score, label, 0.6)[MEASURES.index("eer")] == pytest.approx(theirs, abs=1e-6)
+        assert measures.measure(score, label, 0.6)["eer"] == pytest.approx(theirs, abs=1e-6)
 
 
 def test_roc_and_calibration_equal_those_of_scikit_learn() -> None:
@@ -102,7 +108,7 @@ def test_any_weighting_of_videos_is_measured_as_if_they_were_repeated() -> None:
         for i, row in enumerate(counts):
             times = row[design.of_video]
             expected = measures.measure(np.repeat(score, times), np.repeat(label, times), 0.6)
-            np.testing.assert_allclose([found[name][i] for name in MEASURES], expected, atol=1e-12)
+            assert {name: found[name][i] for name in MEASURES} == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_bootstrap_interval_is_that_of_scipy_within_monte_carlo_error() -> None:

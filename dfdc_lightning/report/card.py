@@ -56,5 +56,5 @@ def _validated_threshold(chosen: RunEvidence) -> dict[str, object]:
         return {"youden": "", "n_val": 0, "accuracy": ""}
     val = chosen.run.splits["val"]
     found = measures.youden_threshold(measures.roc(val.score, val.label))
-    accuracy = measures.measure(chosen.test.score, chosen.test.label, found)[1]
+    accuracy = measures.measure(chosen.test.score, chosen.test.label, found)["accuracy"]
     return {"youden": number(found), "n_val": len(val.video), "accuracy": number(accuracy)}

@@ -48,7 +48,7 @@ class RunEvidence:
         if "val" not in self.run.splits:
             return None
         val = self.run.splits["val"]
-        return float(measures.measure(val.score, val.label, self.run.threshold)[0])
+        return measures.measure(val.score, val.label, self.run.threshold)["auroc"]
 
     @property
     def frame_auroc(self) -> float | None:
@@ -56,7 +56,7 @@ class RunEvidence:
         if not self.test.frames.size:
             return None
         label = np.repeat(self.test.label, self.test.frames.shape[1])
-        return float(measures.measure(self.test.frames.ravel(), label, self.run.threshold)[0])
+        return measures.measure(self.test.frames.ravel(), label, self.run.threshold)["auroc"]
 
 
 @dataclass
@@ -195,7 +195,8 @@ def _measure(
     experiments: dict[str, Experiment] = {}
     for run, sample in zip(runs, samples, strict=True):
         scores = run.splits["test"]
-        values = measures.measure(scores.score, scores.label, run.threshold)
+        by_measure = measures.measure(scores.score, scores.label, run.threshold)
+        values = np.array([by_measure[name] for name in MEASURES])
         label = label_of(run.experiment, study, studies)
         experiment = experiments.setdefault(run.experiment, Experiment(study.name, run.experiment, label, []))
         intervals = [percentile(row, confidence) for row in sample]

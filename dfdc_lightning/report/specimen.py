@@ -12,7 +12,6 @@ import numpy as np
 
 from dfdc_lightning import atomic
 from dfdc_lightning.results.measures import measure
-from dfdc_lightning.results.ranking import MEASURES
 
 _SEPARATION = {"baseline": 1.7, "jpeg": 1.3, "focal": 1.6, "effnet": 1.75, "lstm": 2.2}
 
@@ -58,10 +57,9 @@ def write_run(
     for split, table in data.items():
         frames = _scores(rng, table, distance, 1 if whole_clip else 10)
         score = frames.mean(axis=1)
-        values = measure(score, table["label"], 0.6)
-        results[split] = dict(zip(MEASURES, values.tolist(), strict=True)) | {"loss": 0.4}
+        results[split] = measure(score, table["label"], 0.6) | {"loss": 0.4}
         frame_label = np.repeat(table["label"], frames.shape[1])
-        results[split]["frame_auroc"] = float(measure(frames.ravel(), frame_label, 0.6)[0])
+        results[split]["frame_auroc"] = measure(frames.ravel(), frame_label, 0.6)["auroc"]
         for i in range(len(score)):
             extra = [] if whole_clip else [f"{value:.9g}" for value in frames[i]]
             name = (

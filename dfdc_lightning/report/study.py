@@ -191,7 +191,7 @@ def _compare_with_result(run: Run, notes: list[Note]) -> None:
     for split in sorted(run.splits.keys() & {"val", "test"}):
         stated = run.section(split).get("auroc")
         scores = run.splits[split]
-        ours = float(measure(scores.score, scores.label, run.threshold)[0])
+        ours = measure(scores.score, scores.label, run.threshold)["auroc"]
         if isinstance(stated, int | float) and abs(stated - ours) > _ROUNDING:
             what = f"result.json says {split} AUROC {stated:.4f}, its predictions.csv gives {ours:.4f}"
             notes.append(Note(run.name, what, "the report goes by predictions.csv"))

@@ -285,11 +285,11 @@ def how_best(evidence: Evidence) -> str:
 def _at_thresholds(label: str, source: str, found: list[tuple[RunEvidence, float]]) -> list[str]:
     values = []
     for run, threshold in found:
-        _, accuracy, f1, _ = measures.measure(run.test.score, run.test.label, threshold)
+        at = measures.measure(run.test.score, run.test.label, threshold)
         counts = measures.confusion(run.test.score, run.test.label, threshold)
         tpr = counts.fake_right / (counts.fake_right + counts.fake_wrong)
         fpr = counts.real_wrong / (counts.real_right + counts.real_wrong)
-        values.append([threshold, accuracy, f1, tpr, fpr])
+        values.append([threshold, at["accuracy"], at["f1"], tpr, fpr])
     return [label, source, *(number(value) for value in np.mean(values, axis=0))]
 
 

@@ -19,11 +19,11 @@ LOWER_IS_BETTER = ("eer",)
 
 def measure(
     score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"], threshold: float
-) -> Float64[np.ndarray, " m"]:
-    """MEASURES of one set of scores."""
+) -> dict[str, float]:
+    """Compute each of MEASURES, by name, for one set of scores."""
     everyone = np.zeros(len(score), np.int64)
     values = Ranking(score, label, everyone, threshold).measure(np.ones((1, 1), np.int32))
-    return np.array([values[name][0] for name in MEASURES])
+    return {name: float(values[name][0]) for name in MEASURES}
 
 
 class Curve(NamedTuple):
