@@ -19,7 +19,7 @@ def main(config: DictConfig) -> None:
     from dfdc_lightning.faces.build import prepare
     from dfdc_lightning.faces.check import check
     from dfdc_lightning.faces.extract import FacePreparation
-    from dfdc_lightning.faces.journal import Shard
+    from dfdc_lightning.faces.shard import Shard
 
     if config.check is not None:
         raise SystemExit(check(Path(config.check)))

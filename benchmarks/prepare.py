@@ -32,7 +32,7 @@ from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.face_detector import FaceDetector, Haar
 from dfdc_lightning.faces.split import ByGroup
-from dfdc_lightning.faces.worker import Look
+from dfdc_lightning.faces.worker import VideoTask
 from dfdc_lightning.faces.yunet import YuNet
 from dfdc_lightning.machine import cores
 from dfdc_lightning.video.frames import read_frames
@@ -129,7 +129,7 @@ def second_run(folder: Path, model: Path | None, n: int) -> dict[str, float]:
 
 def memory(source: FolderSource, faces: FacePreparation, out: Path) -> list[float]:
     """Peak memory of this process in MB after each video."""
-    look = Look(source, faces, out, faces.profile)
+    look = VideoTask(source, faces, out, faces.profile)
     peaks = []
     for video in next(source.stages()).videos:
         assert look(video).status == "ok"

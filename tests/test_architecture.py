@@ -17,7 +17,7 @@ ROOMS = (
     ("errors", "atomic", "machine"),
     ("checks",),
     ("results",),
-    ("arguments", "progress", "doctor"),
+    ("arguments", "journal", "progress", "doctor"),
     ("video",),
     ("demo",),
     ("faces",),

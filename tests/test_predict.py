@@ -31,7 +31,7 @@ from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.cautions import cautions
 from dfdc_lightning.predict.judges import TorchJudge
-from dfdc_lightning.predict.many import Attempt, Journal, judge_all
+from dfdc_lightning.predict.many import Attempt, KnownOutcomes, judge_all
 from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.session import Wishes, predict
 from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
@@ -399,7 +399,7 @@ def test_a_file_that_changes_or_goes_away_meanwhile_keeps_its_row(tmp_path: Path
         videos[1].unlink(missing_ok=True)
 
     prepare = Prepare(FacePreparation(Haar(), frames=4, size=48))
-    with Journal(tmp_path / "journal", {}) as journal:
+    with KnownOutcomes(tmp_path / "journal", {}) as journal:
         outcomes = judge_all(videos, prepare, lambda _: {}, journal, 1, meanwhile)
     assert [outcome["status"] for outcome in outcomes] == ["unreadable", "unreadable"]
 

@@ -24,9 +24,9 @@ from dfdc_lightning.faces.build import prepare
 from dfdc_lightning.faces.cache import FaceCache, counts
 from dfdc_lightning.faces.check import check
 from dfdc_lightning.faces.extract import FacePreparation
-from dfdc_lightning.faces.journal import Journal, Shard, locked
 from dfdc_lightning.faces.pool import Pool
 from dfdc_lightning.faces.profile import read_profile
+from dfdc_lightning.faces.shard import Shard, journal_of, locked, noted_rows
 from dfdc_lightning.faces.split import ByGroup, ByPart
 from dfdc_lightning.video.sources import FolderSource, Stage, Video
 
@@ -84,10 +84,10 @@ def start(*arguments: str) -> "subprocess.Popen[str]":
     )
 
 
-def until(journal: Journal, n: int, process: "subprocess.Popen[str]") -> bool:
+def until(root: Path, n: int, process: "subprocess.Popen[str]") -> bool:
     """Wait until n videos are noted; False when the run ended before."""
     while process.poll() is None:
-        if len(journal.rows()) >= n:
+        if len(noted_rows(root)) >= n:
             return True
         time.sleep(0.005)
     return False
@@ -160,7 +160,7 @@ def test_shards_and_one_more_run_equal_one_run(finished: Path, videos: Path, tmp
             FolderSource(videos), FACES, ByGroup(), tmp_path, per_label=10, workers=1, shard=Shard(number, 3)
         )
         assert not (tmp_path / "manifest.csv").exists()
-    assert len(Journal(tmp_path, Shard()).rows()) == len(FaceCache(finished).rows())
+    assert len(noted_rows(tmp_path)) == len(FaceCache(finished).rows())
     prepare(FolderSource(videos), FACES, ByGroup(), tmp_path, per_label=10, workers=1)
     assert content(tmp_path) == content(finished)
 
@@ -201,17 +201,17 @@ def test_a_smaller_quota_uses_fewer_and_says_why(
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(
     finished: Path, videos: Path, tmp_path: Path
 ) -> None:
-    journal, kept, kills = Journal(tmp_path, Shard()), {}, 0
+    kept, kills = {}, 0
     for n in (1, 6, 13):
         with start(*command(videos, tmp_path, "+face_detector.seconds=0.01")) as process:
-            kills += until(journal, n, process)
+            kills += until(tmp_path, n, process)
             os.killpg(process.pid, signal.SIGKILL)
         assert not (tmp_path / "manifest.csv").exists()
         clips = {path.name: path.stat().st_ino for path in (tmp_path / "clips").glob("*.npz")}
         assert all(clips[name] == inode for name, inode in kept.items()), (
             "a clip that was done was done again"
         )
-        kept = {f"{row.video}.npz": clips[f"{row.video}.npz"] for row in journal.rows()}
+        kept = {f"{row.video}.npz": clips[f"{row.video}.npz"] for row in noted_rows(tmp_path)}
     assert kills == 3
     assert run(*command(videos, tmp_path)).returncode == 0
     assert content(tmp_path) == content(finished)
@@ -302,7 +302,7 @@ def test_the_start_of_a_worker_is_no_part_of_a_videos_time() -> None:
 
 def test_ctrl_c_stops_within_two_seconds_and_leaves_no_process(videos: Path, tmp_path: Path) -> None:
     with start(*command(videos, tmp_path, "+face_detector.seconds=0.05")) as process:
-        assert until(Journal(tmp_path, Shard()), 2, process)
+        assert until(tmp_path, 2, process)
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=20)
@@ -497,7 +497,7 @@ def test_a_wrong_word_of_the_command_line_is_told_without_a_programmers_words(
 def test_a_wrong_shard_or_number_is_named(videos: Path, tmp_path: Path) -> None:
     assert Shard.parse("1/3") == Shard.parse(1, 3) == Shard(1, 3)
     for shard, n in (("3/3", None), ("1", None), ("x", 3), ("-1/3", None)):
-        with pytest.raises(UserError, match=f"shard={shard}"):
+        with pytest.raises(UserError, match=rf"shard must be i/n .*\(got {shard}\)"):
             Shard.parse(shard, n)
     for name, value in (("workers", 0), ("per_label", 0), ("timeout", -1.0)):
         with pytest.raises(UserError, match=rf"{name} must be .*\(got {value}\)"):
@@ -565,7 +565,7 @@ def drop_a_row(cache: FaceCache) -> None:
 
 
 def leave_a_journal(cache: FaceCache) -> None:
-    with Journal(cache.root, Shard()).adding():
+    with journal_of(cache.root, Shard()):
         pass
 
 

@@ -11,13 +11,13 @@ from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
-from dfdc_lightning.faces.journal import Journal, Shard, locked
-from dfdc_lightning.faces.pool import Loss, Pool
+from dfdc_lightning.faces.pool import Pool, WorkerFailure
 from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.faces.quota import Quota, shard_of
+from dfdc_lightning.faces.shard import Shard, journal_of, locked, noted_rows, remove_journals
 from dfdc_lightning.faces.split import Candidate, Splitter
 from dfdc_lightning.faces.summary import summary, tallied
-from dfdc_lightning.faces.worker import Look
+from dfdc_lightning.faces.worker import VideoTask
 from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
 from dfdc_lightning.video.sources import Source, Stage, Video
@@ -65,26 +65,24 @@ def prepare(
         held.enter_context(writing("out", cache.root))
         held.enter_context(locked(cache.root, shard))
         claim_profile(cache.root, preparation.settings)
-        look = Look(source, preparation, cache.root, preparation.profile)
-        journal = Journal(cache.root, shard)
-        known = _known(cache, journal, redo, look.profile)
-        outcomes = _heard(stages, known, look)
+        task = VideoTask(source, preparation, cache.root, preparation.profile)
+        outcomes = _known_before(stages, _known(cache, redo, task.profile), task)
         quota = Quota(_candidates(stages, outcomes), splitter, per_label)
         _refuse_one_label(quota, stages)
         if shard.n == 1:
             _sweep(cache.root)
         if _left(stages, quota, outcomes, shard):
             preparation.ready()
-        with journal.adding(), Pool(look, workers or cores(), timeout) as pool:
-            for video, outcome in _looked_at(stages, quota, outcomes, shard, pool):
-                row = look.lost(video, outcome, timeout) if isinstance(outcome, Loss) else outcome
+        with journal_of(cache.root, shard) as journal, Pool(task, workers or cores(), timeout) as pool:
+            for video, outcome in _prepared(stages, quota, outcomes, shard, pool):
+                row = outcome if isinstance(outcome, Row) else task.failed(video, outcome, timeout)
                 outcomes[video.name] = row
                 journal.add(row)
         rows = quota.rows(outcomes)
         if shard.n == 1:
             if not cache.manifest.is_file() or cache.rows() != rows:
                 cache.write_rows(rows)
-            journal.fold()
+            remove_journals(cache.root)
     print(summary(cache, quota, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
         raise UserError(
@@ -93,10 +91,10 @@ def prepare(
     return rows
 
 
-def _known(cache: FaceCache, journal: Journal, redo: Collection[str], profile: str) -> dict[str, Row]:
-    """What earlier runs found out and need not be done again."""
+def _known(cache: FaceCache, redo: Collection[str], profile: str) -> dict[str, Row]:
+    """The rows of earlier runs that need not be made again."""
     rows = {row.video: row for row in (cache.rows() if cache.manifest.is_file() else [])}
-    rows.update({row.video: row for row in journal.rows()})
+    rows.update({row.video: row for row in noted_rows(cache.root)})
     if others := sorted({row.profile for row in rows.values()} - {profile}):
         raise CacheError(
             f"{cache.manifest} has rows of profile {others[0]}, not {profile}: use another out=FOLDER"
@@ -110,8 +108,8 @@ def _known(cache: FaceCache, journal: Journal, redo: Collection[str], profile: s
     }
 
 
-def _heard(stages: Sequence[Stage], known: Mapping[str, Row], look: Look) -> dict[str, Row]:
-    """Outcomes before anything is decoded: what is known, and what the listing says of the rest."""
+def _known_before(stages: Sequence[Stage], known: Mapping[str, Row], task: VideoTask) -> dict[str, Row]:
+    """The outcomes before anything is decoded: what is known, and what the listing says of the rest."""
     outcomes = {name: row for name, row in known.items() if row.status not in LISTING_STATUSES}
     for video in _listed(stages):
         if video.name in outcomes:
@@ -119,7 +117,7 @@ def _heard(stages: Sequence[Stage], known: Mapping[str, Row], look: Look) -> dic
                 label=video.label, original=video.original, method=video.method, person=video.person
             )
         elif video.status != "ok":
-            outcomes[video.name] = look.blank(video)._replace(status=video.status, detail=video.detail)
+            outcomes[video.name] = task.blank(video)._replace(status=video.status, detail=video.detail)
     return outcomes
 
 
@@ -137,10 +135,10 @@ def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Ca
     ]
 
 
-def _looked_at(
+def _prepared(
     stages: Sequence[Stage], quota: Quota, outcomes: Mapping[str, Row], shard: Shard, pool: Pool[Video, Row]
-) -> Iterator[tuple[Video, Row | Loss]]:
-    """Look at what the quota waits for, until it waits for nothing more; the caller adds to the outcomes."""
+) -> Iterator[tuple[Video, Row | WorkerFailure]]:
+    """Prepare what the quota waits for, until it waits for nothing more; the caller adds to the outcomes."""
     with tally("faces", 0, "videos") as progress:
         seen: Counter[str] = Counter()
         while left := _left(stages, quota, outcomes, shard):

@@ -9,6 +9,7 @@ import numpy as np
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row, counts
 from dfdc_lightning.faces.profile import profile_of, read_profile
+from dfdc_lightning.faces.shard import journals
 from dfdc_lightning.faces.split import Candidate, group_of
 
 _SHOWN = 3  # faults named for each claim
@@ -73,8 +74,7 @@ def prove(cache: FaceCache) -> Iterator[Claim]:
 
 
 def _unfinished(cache: FaceCache) -> list[str]:
-    left = sorted((cache.root / "journal").glob("*.jsonl"))
-    return [f"{path}: run prepare_faces.py once more, without shard" for path in left]
+    return [f"{path}: run prepare_faces.py once more, without shard" for path in journals(cache.root)]
 
 
 def _order(rows: Sequence[Row]) -> list[str]:

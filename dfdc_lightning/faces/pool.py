@@ -1,4 +1,4 @@
-"""Worker processes that may hang, crash or be killed: one task each at a time, and no task is lost."""
+"""Worker processes that may hang, crash or be killed: one task at a time each, and every task is answered."""
 
 import multiprocessing
 import os
@@ -14,23 +14,31 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
+import cv2
+
 from dfdc_lightning.errors import UserError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-# A worker may be killed from outside; a task that takes three workers with it is at fault itself.
+# A worker may be killed from outside; a task whose worker died three times is at fault itself.
 _ATTEMPTS = 3
-_READY = "ready"  # a worker's first word
-_FAREWELL_SECONDS = 0.5  # for a worker to tidy up before it is killed
-_START_SECONDS = 60.0  # that a worker may take until then
+_STARTED = "started"  # a worker's first message
+_START_SECONDS = 60.0  # in which it must arrive
+_EXIT_SECONDS = 0.5  # in which a worker that is terminated removes its files, before it is killed
 
 
-class Loss(Enum):
-    """Why a task gave no result."""
+class WorkerFailure(Enum):
+    """Why a worker gave no answer to a task; the value is the status of the task's video."""
 
     TIMEOUT = "timeout"
     CRASHED = "crashed"
+
+    def sentence(self, timeout: float) -> str:
+        """What it means for the video, given the seconds that the pool allowed."""
+        if self is WorkerFailure.TIMEOUT:
+            return f"it was not done after {timeout:g} seconds"
+        return f"its decoder crashed {_ATTEMPTS} times"
 
 
 class Pool(Generic[Task, Result]):
@@ -48,7 +56,7 @@ class Pool(Generic[Task, Result]):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["dfdc_lightning.faces.worker"])
         self._workers: list[_Worker[Task]] = []
-        self._stillborn = 0
+        self._failed_starts = 0
 
     def __enter__(self) -> "Pool[Task, Result]":
         return self
@@ -58,40 +66,40 @@ class Pool(Generic[Task, Result]):
     ) -> None:
         for worker in self._workers:
             worker.process.terminate()
-        deadline = time.monotonic() + _FAREWELL_SECONDS
+        deadline = time.monotonic() + _EXIT_SECONDS
         for worker in self._workers:
             worker.end(deadline)
         self._workers.clear()
 
-    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | Loss]]:
-        """Work on all tasks; results come as they are ready.
+    def map(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | WorkerFailure]]:
+        """Work on all tasks and yield each with its result, in the order in which they are done.
 
         Raises:
             Exception: Whatever `work` raised.
-            RuntimeError: When workers die before they begin.
+            RuntimeError: When three workers die before they have started.
         """
         waiting = deque((task, 1) for task in tasks)
         while waiting or any(worker.busy for worker in self._workers):
-            self._give(waiting)
+            self._assign(waiting)
             busy = {worker.connection: worker for worker in self._workers if worker.busy}
-            patience = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
-            ready: list[Any] = wait(list(busy), patience)
+            seconds = max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic())
+            ready: list[Any] = wait(list(busy), seconds)
             for worker in [busy[connection] for connection in ready]:
                 task, attempt = worker.task
                 try:
                     outcome = worker.connection.recv()
                 except (EOFError, OSError):  # the worker is dead
-                    self._bury(worker)
-                    self._stillborn += not worker.begun
-                    if self._stillborn == _ATTEMPTS:
-                        raise RuntimeError("worker processes die before they begin") from None
+                    self._remove(worker)
+                    self._failed_starts += not worker.started
+                    if self._failed_starts == _ATTEMPTS:
+                        raise RuntimeError("worker processes die before they have started") from None
                     if attempt < _ATTEMPTS:
                         waiting.appendleft((task, attempt + 1))
                     else:
-                        yield task, Loss.CRASHED
+                        yield task, WorkerFailure.CRASHED
                     continue
-                if not worker.begun:  # from here on its time counts; to start may take longer than a task
-                    worker.begun, worker.deadline = True, time.monotonic() + self.timeout
+                if not worker.started:  # the task's time counts from here: starting may take longer
+                    worker.started, worker.deadline = True, time.monotonic() + self.timeout
                     continue
                 worker.busy = False
                 if isinstance(outcome, Exception):
@@ -101,10 +109,10 @@ class Pool(Generic[Task, Result]):
                 worker for worker in self._workers if worker.busy and worker.deadline <= time.monotonic()
             ]:
                 if not worker.connection.poll():
-                    self._bury(worker)
-                    yield worker.task[0], Loss.TIMEOUT
+                    self._remove(worker)
+                    yield worker.task[0], WorkerFailure.TIMEOUT
 
-    def _give(self, waiting: "deque[tuple[Task, int]]") -> None:
+    def _assign(self, waiting: "deque[tuple[Task, int]]") -> None:
         """Give every idle worker a task; start workers while there are more tasks than workers."""
         while waiting:
             worker = next((worker for worker in self._workers if not worker.busy), None)
@@ -115,24 +123,24 @@ class Pool(Generic[Task, Result]):
                 self._workers.append(worker)
             task = waiting.popleft()
             try:
-                worker.give(task, self.timeout if worker.begun else self.timeout + _START_SECONDS)
-            except OSError:  # it died idle
-                self._bury(worker)
+                worker.assign(task, self.timeout if worker.started else self.timeout + _START_SECONDS)
+            except OSError:  # it died while it had no task
+                self._remove(worker)
                 waiting.appendleft(task)
 
-    def _bury(self, worker: "_Worker[Task]") -> None:
+    def _remove(self, worker: "_Worker[Task]") -> None:
         self._workers.remove(worker)
-        worker.end(time.monotonic() + _FAREWELL_SECONDS)
+        worker.end(time.monotonic() + _EXIT_SECONDS)
 
 
 class _Worker(Generic[Task]):
-    """One process and what it is busy with."""
+    """One worker process and the task it has."""
 
     task: tuple[Task, int]
 
     def __init__(self, context: Any, work: Callable[[Task], object]) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        self.begun, self.busy, self.deadline = False, False, 0.0
+        self.started, self.busy, self.deadline = False, False, 0.0
         self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
         try:
             self.process.start()
@@ -145,12 +153,12 @@ class _Worker(Generic[Task]):
             ) from None
         theirs.close()
 
-    def give(self, task: tuple[Task, int], timeout: float) -> None:
+    def assign(self, task: tuple[Task, int], timeout: float) -> None:
         self.connection.send(task[0])
         self.task, self.busy, self.deadline = task, True, time.monotonic() + timeout
 
     def end(self, deadline: float) -> None:
-        """Let it remove what it has half done, the copy of a video say; kill it where it does not listen."""
+        """Let the worker remove its unfinished files, the copy of a video say; kill it where it does not."""
         self.process.terminate()
         self.process.join(max(0.0, deadline - time.monotonic()))
         self.process.kill()
@@ -160,11 +168,12 @@ class _Worker(Generic[Task]):
 
 
 def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], object]) -> None:
-    """A worker's life: Ctrl-C is its parent's business, and it never outlives its parent."""
+    """Run in the worker: answer tasks until the parent process ends. Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    connection.send(_READY)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)  # the workers run in parallel, not OpenCV inside them
+    connection.send(_STARTED)
     while True:
         try:
             task = connection.recv()
@@ -177,7 +186,7 @@ def _serve(connection: "Connection[Any, Any]", work: Callable[[Any], object]) ->
         connection.send(outcome)
 
 
-def _follow_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

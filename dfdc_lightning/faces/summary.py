@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
-from dfdc_lightning.faces.journal import Shard
 from dfdc_lightning.faces.quota import Quota
+from dfdc_lightning.faces.shard import Shard
 
 
 def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -> str:

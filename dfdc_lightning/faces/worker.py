@@ -1,21 +1,19 @@
-"""What a worker does with one video: its faces into the cache, its row back."""
+"""The task of a worker process: one video's faces into the cache, its row back, whatever is wrong with it."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
-from dfdc_lightning.faces.pool import Loss
+from dfdc_lightning.faces.pool import WorkerFailure
 from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.sources import Source, Video
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a worker does with one video: its faces into the cache, its row back.
+class VideoTask:
+    """Prepares one video per call.
 
     Args:
         source: Opens the video.
@@ -30,13 +28,12 @@ class Look:
     profile: str
 
     def __call__(self, video: Video) -> Row:
-        """Prepare one video.
+        """Write the video's clip and return its row.
 
         Raises:
             OSError: When the clip cannot be written: no video's fault, so it ends the run.
-            UserError: When no video can be had or looked at for now.
+            UserError: When no video can be opened or searched for faces for now.
         """
-        cv2.setNumThreads(1)  # the workers are the parallelism
         row, place = self.blank(video), ""
         try:
             with self.source.open(video) as path:
@@ -50,19 +47,17 @@ class Look:
                     seconds=round(frames.seconds, 3),
                 )
                 clip = self.preparation.clip(frames, self.preparation.persons(frames, path)[0])
-        except FrameError as error:
-            return row._replace(status=error.status, detail=_detail(error, place, video))
-        except UserError:  # not the video's fault: the detector's model or the network, say
-            raise
-        except Exception as error:  # whatever one video does, 119,000 others go on; its row says what it was
-            return row._replace(
-                status="failed", detail=_detail(error, place, video, f"{type(error).__name__}: ")
-            )
+        except Exception as error:  # one video's fault must not end the work on the others: its row says it
+            status, sentence = fault_of(error)
+            # Without the folder, so that the row is the same on every machine, and on one line.
+            name = Path(video.member or video.path).name
+            detail = " ".join((sentence.replace(place, name) if place else sentence).split())
+            return row._replace(status=status, detail=detail)
         FaceCache(self.root).write_clip(video.name, clip)
         return row._replace(n_found=int(clip.found.sum()))
 
     def blank(self, video: Video) -> Row:
-        """The row of a video nobody has looked at."""
+        """The row of a video that nobody has opened yet."""
         return Row(
             video.name,
             video.label,
@@ -73,16 +68,25 @@ class Look:
             person=video.person,
         )
 
-    def lost(self, video: Video, loss: Loss, timeout: float) -> Row:
-        """The row of a video that took its worker with it."""
-        said = {
-            Loss.TIMEOUT: f"it was not done after {timeout:g} seconds",
-            Loss.CRASHED: "its decoder crashed three times",
-        }
-        return self.blank(video)._replace(status=loss.value, detail=said[loss])
+    def failed(self, video: Video, failure: WorkerFailure, timeout: float) -> Row:
+        """The row of a video whose worker gave no answer."""
+        return self.blank(video)._replace(status=failure.value, detail=failure.sentence(timeout))
 
 
-def _detail(error: Exception, place: str, video: Video, prefix: str = "") -> str:
-    """The sentence of an error on one line; without the folder, so that it is the same on every machine."""
-    text = str(error).replace(place, Path(video.member or video.path).name) if place else str(error)
-    return " ".join((prefix + text).split())
+def fault_of(error: Exception) -> tuple[str, str]:
+    """Say what an error in the preparation of one video means for that video.
+
+    What a damaged or hostile file makes of FFmpeg and OpenCV has no common type, so any error but a
+    `UserError` counts as the video's own.
+
+    Returns:
+        The status for its row and a sentence.
+
+    Raises:
+        UserError: The error itself, where it is no video's fault: a missing face detector, say.
+    """
+    if isinstance(error, FrameError):
+        return error.status, str(error)
+    if isinstance(error, UserError):
+        raise error
+    return "failed", f"{type(error).__name__}: {error}"

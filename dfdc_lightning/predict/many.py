@@ -1,19 +1,16 @@
 """Many videos: prepared by workers while the model judges; every outcome is kept as soon as it is known."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import cv2
-
-from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError, writing
-from dfdc_lightning.faces.pool import Loss, Pool
+from dfdc_lightning.faces.pool import Pool, WorkerFailure
+from dfdc_lightning.faces.worker import fault_of
+from dfdc_lightning.journal import Journal
 from dfdc_lightning.predict.verdict import Prepare, Prepared
-from dfdc_lightning.video.frames import FrameError
 
 ENDINGS = (
     ".mp4",
@@ -60,24 +57,22 @@ def find_videos(given: Sequence[str]) -> list[Path]:
 
 
 class Attempt:
-    """`Prepare` for a worker: a video's own fault becomes an outcome, the user's is raised."""
+    """`Prepare` as a worker's task: what is wrong with one video becomes its outcome."""
 
     def __init__(self, prepare: Prepare) -> None:
         self.prepare = prepare
 
     def __call__(self, path: Path) -> Prepared | Outcome:
-        """Prepare one video."""
-        cv2.setNumThreads(1)  # the workers are the parallelism
+        """Prepare one video.
+
+        Raises:
+            UserError: When no video can be prepared.
+        """
         try:
             return self.prepare(path)
-        except FrameError as error:
-            return failed(path, error.status, str(error))
-        except UserError:  # not the video's fault
-            raise
-        # What a hostile file makes of FFmpeg and OpenCV has no common type, and must not cost the others of
-        # a folder their verdicts. Nothing is swallowed: its row names the type, the last line counts it.
-        except Exception as error:
-            return failed(path, "failed", f"{path}: {type(error).__name__}: {error}")
+        except Exception as error:  # one video must not cost the others of a folder their verdicts
+            status, sentence = fault_of(error)
+            return failed(path, status, sentence if str(path) in sentence else f"{path}: {sentence}")
 
 
 def failed(path: Path, status: str, detail: str) -> Outcome:
@@ -91,21 +86,14 @@ def prepare_all(
     """Prepare videos in worker processes; they come as they are ready."""
     with Pool(Attempt(prepare), min(workers, len(videos)), _TIMEOUT_SECONDS) as pool:
         for path, result in pool.map(videos):
-            if isinstance(result, Loss):
-                yield (
-                    path,
-                    failed(
-                        path,
-                        result.value,
-                        f"{path}: the process that read it gave no answer ({result.value})",
-                    ),
-                )
+            if isinstance(result, WorkerFailure):
+                yield path, failed(path, result.value, f"{path}: {result.sentence(_TIMEOUT_SECONDS)}")
             else:
                 yield path, result
 
 
-class Journal(AbstractContextManager["Journal"]):
-    """Outcomes on disk, one JSON line each, so that a run killed at any moment goes on where it was.
+class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
+    """Outcomes in a journal, so that a command killed at any moment goes on where it was.
 
     Args:
         path: The file; None keeps outcomes in memory only.
@@ -117,30 +105,31 @@ class Journal(AbstractContextManager["Journal"]):
 
     def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
         self._known: dict[str, Outcome] = {}
-        self._path, self._file = path, None
-        if path is None:
+        self._journal = None if path is None else Journal(path)
+        if path is None or self._journal is None:
             return
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else []
-        whole = lines[:-1]  # what follows the last line break was being written when the run was killed
         try:
-            there, *entries = [json.loads(line) for line in whole or [json.dumps(settings)]]
+            there, *entries = self._journal.read() or [None]
             self._known = {entry["key"]: entry["outcome"] for entry in entries}
+            if there is None and path.is_file() and b"\n" in path.read_bytes():
+                raise ValueError("no line can be read")
         except (ValueError, TypeError, KeyError):
             raise UserError(f"{path} is damaged: delete it, and the verdicts are found again") from None
-        if there != settings:
+        if there not in (None, settings):
             raise UserError(
                 f"{path} holds verdicts of another model, threshold or html setting: delete it or give "
                 f"another out=FILE"
             )
         with writing("out", path):
-            atomic.write_text(path, "".join(f"{json.dumps(entry)}\n" for entry in (settings, *entries)))
-            self._file = path.open("a", encoding="utf-8")
+            self._journal.__enter__()
+            if there is None:
+                self._journal.add(settings)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._journal is not None:
+            self._journal.__exit__(kind, error, trace)
 
     def get(self, key: str) -> Outcome | None:
         """What is known of a video in one state of its file; None where nothing is."""
@@ -149,17 +138,16 @@ class Journal(AbstractContextManager["Journal"]):
     def add(self, key: str, outcome: Outcome) -> None:
         """Keep an outcome."""
         self._known[key] = outcome
-        if self._file is not None and self._path is not None:
-            with writing("out", self._path):
-                self._file.write(json.dumps({"key": key, "outcome": outcome}, allow_nan=False) + "\n")
-                self._file.flush()
+        if self._journal is not None:
+            with writing("out", self._journal.path):
+                self._journal.add({"key": key, "outcome": outcome})
 
 
 def judge_all(
     videos: Sequence[Path],
     prepare: Prepare,
     judge: Callable[[Prepared], Outcome],
-    journal: Journal,
+    journal: KnownOutcomes,
     workers: int,
     advance: Callable[[], None],
 ) -> list[Outcome]:

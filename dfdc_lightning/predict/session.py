@@ -12,7 +12,7 @@ from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.machine import cores
 from dfdc_lightning.predict import tables, words
 from dfdc_lightning.predict.judges import Judge, open_judge
-from dfdc_lightning.predict.many import Journal, Outcome, find_videos, judge_all
+from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, judge_all
 from dfdc_lightning.predict.verdict import Prepare, Prepared, Verdict, judge_video
 from dfdc_lightning.progress import tally
 
@@ -103,7 +103,7 @@ def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) ->
     }
     with (
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the verdicts alone
-        Journal(journal_file, settings) as journal,
+        KnownOutcomes(journal_file, settings) as journal,
         tally("verdicts", len(videos), "videos") as done,
     ):
         outcomes = judge_all(videos, prepare, judged, journal, wishes.workers or cores(), done.advance)

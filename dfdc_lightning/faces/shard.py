@@ -1,7 +1,6 @@
-"""What became of each video, noted the moment it is known: a killed run loses nothing; one process writes."""
+"""Several processes fill one cache: each has its shard and its journal of rows, and locks keep them apart."""
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import CacheError, Row
+from dfdc_lightning.journal import Journal
 
 
 class Shard(NamedTuple):
@@ -23,7 +23,7 @@ class Shard(NamedTuple):
         """Read "i/n", or "i" where n is given beside it; None is the whole.
 
         Raises:
-            UserError: When it is neither.
+            UserError: When `shard` has another form.
         """
         if shard is None:
             return cls()
@@ -31,54 +31,37 @@ class Shard(NamedTuple):
         total = total or str(n or "")
         if not (number.isdigit() and total.isdigit() and int(number) < int(total)):
             raise UserError(
-                f"shard={shard} is not a shard: write shard=i/n with i from 0 to n-1, or shard=i shards=n"
+                f"shard must be i/n with i from 0 to n-1, or i with shards=n beside it (got {shard})"
             )
         return cls(int(number), int(total))
 
 
-class Journal:
-    """The rows found since the manifest was last written: `CACHE/journal/<shard>.jsonl`, one row a line.
+def journals(root: Path) -> list[Path]:
+    """The journals of all shards of a cache: the rows found since its manifest was last written."""
+    return sorted((root / "journal").glob("*.jsonl"))
 
-    Args:
-        root: The cache's folder.
-        shard: Whose lines to add.
-    """
 
-    def __init__(self, root: Path, shard: Shard) -> None:
-        self.folder = root / "journal"
-        self.path = self.folder / f"{shard.number}-of-{shard.n}.jsonl"
+def journal_of(root: Path, shard: Shard) -> Journal:
+    """The journal that one shard of a cache writes, one row per line."""
+    return Journal(root / "journal" / f"{shard.number}-of-{shard.n}.jsonl")
 
-    def rows(self) -> list[Row]:
-        """The rows of all shards. A line cut off by a kill or a full disk counts as never begun."""
-        rows = []
-        for path in sorted(self.folder.glob("*.jsonl")):
-            for line in path.read_bytes().splitlines():
-                try:
-                    rows.append(Row(*json.loads(line)))
-                except (ValueError, TypeError):
-                    continue
-        return rows
 
-    @contextmanager
-    def adding(self) -> Iterator["Journal"]:
-        """Open for `add`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as self._file:
-            if self._file.tell():
-                self._file.write(b"\n")  # ends a line that was cut off
-            yield self
+def noted_rows(root: Path) -> list[Row]:
+    """Read the rows in the journals of all shards."""
+    return [
+        Row(*values)
+        for path in journals(root)
+        for values in Journal(path).read()
+        if isinstance(values, list) and 2 <= len(values) <= len(Row._fields)
+    ]
 
-    def add(self, row: Row) -> None:
-        """Note one row; it survives a kill from here on."""
-        self._file.write(json.dumps(row).encode() + b"\n")
-        self._file.flush()
 
-    def fold(self) -> None:
-        """Remove all journals: their rows are in the manifest now."""
-        for path in self.folder.glob("*.jsonl"):
-            path.unlink()
-        if self.folder.is_dir():
-            self.folder.rmdir()
+def remove_journals(root: Path) -> None:
+    """Remove the journals of all shards once their rows are in the manifest."""
+    for path in journals(root):
+        path.unlink()
+    if (root / "journal").is_dir():
+        (root / "journal").rmdir()
 
 
 @contextmanager
