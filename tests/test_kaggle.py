@@ -123,6 +123,8 @@ def kaggle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kaggle]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "home" / ".kaggle").mkdir(parents=True)
     write_credentials(tmp_path, '{"username": "me", "key": "secret"}')
+    # It would read the source of every caller to say which library asks, half a second per request.
+    monkeypatch.setattr("kagglehub.clients.get_user_agent", lambda: "tests")
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked on the terminal"))
     _remote.cache_clear()  # directories of another test's server
     yield server
