@@ -150,16 +150,45 @@ def test_an_experiment_asks_a_question_and_differs_in_ten_lines_at_most(file: Pa
     assert len([line for line in lines if line.strip() and not line.startswith("#")]) <= 10
 
 
-def test_the_readme_prints_the_tree_as_it_is() -> None:
-    """Every module and every conf group has its line, and no line names what is gone."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in MODULES:
-        if path.name not in ("__init__.py", "__main__.py"):
-            assert re.search(rf"\b{re.escape(path.name)}\b", readme), (
-                f"README.md's tree lacks {name_of(path)}"
-            )
-    for group in sorted(path for path in CONF.iterdir() if path.is_dir()):
-        assert f"{group.name}/" in readme, f"README.md's tree lacks conf/{group.name}/"
+def test_the_readme_names_every_room_in_the_order_of_imports() -> None:
+    (drawing,) = re.findall(
+        r"```\n(train\.py .*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S
+    )
+    named = re.findall(r"(?<=[\n ])([a-z_]+)(?:/|\.py)(?=\s)", drawing.partition("dfdc_lightning/")[2])
+    assert [name for name in named if name not in ("benchmarks", "tests", "docs")] == [*LEVEL]
+
+
+def test_the_rooms_of_the_documents_and_of_the_package_are_the_same() -> None:
+    rooms = {room(path) for path in MODULES}
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Rooms")[2]
+    first_cells = re.findall(r"^\| (`.*?) \|", table.partition("## Configuration")[0], re.M)
+    assert re.findall(r"`([a-z_]+)(?:/|\.py)`", " ".join(first_cells)) == [*LEVEL]
+    assert set(LEVEL) == rooms, "ROOMS names what does not exist, or lacks what does"
+
+
+def test_every_folder_of_conf_is_explained() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## Configuration")[2]
+    first_cells = re.findall(r"^\| (`.*?) \|", table.partition("## Contracts")[0], re.M)
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    assert sorted(re.findall(r"`([a-z_]+)/`", " ".join(first_cells))) == sorted(groups)
+
+
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/study.md")
+NAMED_FILE = re.compile(r"(?:conf|dfdc_lightning|tests|benchmarks|docs)/[\w./]+\.(?:py|yaml|md|svg|png)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_names_files_that_exist(document: str) -> None:
+    for name in NAMED_FILE.findall((ROOT / document).read_text(encoding="utf-8")):
+        path = ROOT / name
+        the_readers = path.stem in ("NAME", "focal4") and path.parent.is_dir()
+        assert path.exists() or the_readers, f"{document} names {name}, which does not exist"
+
+
+def test_ten_changes_are_shown_with_their_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Ten likely changes")[2]
+    rows = re.findall(r"^\| (?!change|-).*\| (`.*`) \|$", text.partition("## Tests")[0], re.M)
+    assert len(rows) == 10
 
 
 def test_no_module_is_called_utils() -> None:
