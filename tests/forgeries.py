@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from face_detectors import first_clip
 from torch import nn
 
 from dfdc_lightning.demo import read_swaps, render
@@ -168,7 +169,7 @@ def train_run(root: Path) -> None:
     splits = dict(zip(reals, ("train",) * 4 + ("val",) * 2 + ("test",) * 2, strict=True))
     for name, entry in metadata.items():
         source = Path(entry.get("original", name)).stem
-        cache.write_clip(name, preparation(next(videos.glob(f"*/{name}.mp4"))))
+        cache.write_clip(name, first_clip(preparation, next(videos.glob(f"*/{name}.mp4"))))
         original = source if entry["label"] == FAKE else ""
         rows.append(
             Row(

@@ -85,7 +85,7 @@ def test_epochs_and_seeds_differ_in_order_and_pixels(tiny_cache: Path) -> None:
 
 def test_a_clip_looks_the_same_whatever_comes_with_it(tiny_cache: Path) -> None:
     cache = FaceCache(tiny_cache)
-    rows = cache.good("train")
+    rows = [row for row in cache.rows() if row.split == "train"]
     clips = FaceClips(cache, rows, recipe(), seed=1)
     together = clips.__getitems__([(3, 0), (3, 5), (3, 2)])
     assert torch.equal(together.faces[1], clips[(3, 5)].faces[0])
@@ -155,7 +155,7 @@ def test_clips_of_two_shapes_are_refused(tmp_path: Path) -> None:
     cache.write_clip("train001", draw_clip("train001", False, 3, 16))
     with pytest.raises(UserError, match=r"train001\.npz holds faces of shape \(3, 3, 16, 16\)"):
         list(FaceDataModule(tmp_path, workers=0).val_dataloader())
-        FaceClips(cache, cache.good("train")).__getitems__([(0, 0), (0, 2)])
+        FaceClips(cache, [row for row in cache.rows() if row.split == "train"]).__getitems__([(0, 0), (0, 2)])
 
 
 def test_provenance_tells_the_data_apart(tmp_path: Path, tiny_cache: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from face_detectors import first_clip
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceClip
@@ -233,7 +234,7 @@ def test_of_several_persons_each_has_a_clip(
     assert min(middles) < both.shape[1] / 2 < max(middles)
     sides = [(clip.boxes[:, 2] - clip.boxes[:, 0]).mean() for clip in clips]
     assert sides[0] >= sides[1]
-    assert (preparation(path).faces == clips[0].faces).all()
+    assert (first_clip(preparation, path).faces == clips[0].faces).all()
 
 
 def test_after_two_cuts_the_same_person_is_followed(
@@ -249,5 +250,5 @@ def test_after_two_cuts_the_same_person_is_followed(
 def test_a_video_without_a_face_is_said_to_be_one(yunet: YuNet, tmp_path: Path) -> None:
     path = film(tmp_path / "grey.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 10)
     with pytest.raises(FrameError, match="shows no face") as error:
-        FacePreparation(yunet)(path)
+        first_clip(FacePreparation(yunet), path)
     assert error.value.status == "no_face"

@@ -214,14 +214,20 @@ def test_what_may_not_be_read_is_told(tmp_path: Path) -> None:
 
 METADATA = {
     "not JSON": ("{", "is not JSON"),
-    "a list": ([], "holds a list"),
+    "a list": ([], r"must be one JSON object .*\(got list\)"),
     "no object": ({"a.mp4": "FAKE"}, "'a.mp4'"),
-    "no label": ({"a.mp4": {"split": "train"}}, "'a.mp4' has no \"label\""),
+    "no label": ({"a.mp4": {"split": "train"}}, "'a.mp4' must have a \"label\""),
     "another label": ({"a.mp4": {"label": "MAYBE"}}, "'MAYBE'"),
-    "a number as label": ({"a.mp4": {"label": 1}}, "the label 1,"),
+    "a number as label": ({"a.mp4": {"label": 1}}, r"label of 'a.mp4' must be .*\(got 1\)"),
     "a list as label": ({"a.mp4": {"label": ["REAL"]}}, "REAL, FAKE"),
-    "a number as original": ({"a.mp4": {"label": "FAKE", "original": 3}}, "original of 'a.mp4' is 3"),
-    "no name as original": ({"a.mp4": {"label": "FAKE", "original": "."}}, "original of 'a.mp4' is '.'"),
+    "a number as original": (
+        {"a.mp4": {"label": "FAKE", "original": 3}},
+        r"original of 'a.mp4' must be .*\(got 3\)",
+    ),
+    "no name as original": (
+        {"a.mp4": {"label": "FAKE", "original": "."}},
+        r"original of 'a.mp4' must be .*\(got '.'\)",
+    ),
     "a name outside": ({"../a.mp4": REAL}, "'../a.mp4'"),
     "an absolute name": ({"/etc/passwd": REAL}, "'/etc/passwd'"),
     "a drive": ({"C:\\a.mp4": REAL}, "inside its folder"),

@@ -155,7 +155,7 @@ def test_shares_add_up_and_leave_no_split_empty(n: int) -> None:
     [{"train": -1.0, "val": 1.0}, {"train": 0.0}, {"dev": 1.0}, {"val": math.nan}],
 )
 def test_fractions_that_divide_nothing_are_named(fractions: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="fractions="):
+    with pytest.raises(UserError, match="split.fractions must give shares"):
         shares(10, fractions)
 
 

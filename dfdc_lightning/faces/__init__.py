@@ -1,1 +1,1 @@
-"""Faces: find them, follow one person, crop, keep the crops in a cache."""
+"""From videos to faces: detect them, follow a person, crop, keep the crops in a cache."""

@@ -1,4 +1,4 @@
-"""Many videos → a balanced, leak-proof face cache: parallel, sharded, resumed after any kill."""
+"""Many videos → a balanced face cache without leaks: in parallel, in shards, resumed after any kill."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ from dfdc_lightning.video.sources import Source, Stage, Video
 
 WHOLE = Shard()
 REDOABLE = ("unreadable", "too_short", "no_face", "timeout", "crashed", "failed")
-LISTING_STATUSES = ("missing", "unlisted")  # said by the listing, so each listing says them anew
+LISTING_STATUSES = ("missing", "unlisted")  # follow from the listing, not from the video
 
 
 def prepare(
@@ -46,17 +46,17 @@ def prepare(
         preparation: How a video becomes a clip.
         splitter: How groups become splits.
         out: The cache's folder.
-        per_label: Good clips wanted of each label over all splits; None looks at every video.
-        workers: Processes; None takes one a core.
-        timeout: Seconds a video may take.
+        per_label: Good clips wanted of each label over all splits; None tries every video.
+        workers: Processes; None takes one per core.
+        timeout: Seconds that a video may take.
         shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
-        redo: Statuses whose videos are looked at again.
+        redo: Videos that ended with one of these statuses are tried again.
 
     Returns:
         The rows of the manifest, or of what is known so far in a shard of many.
 
     Raises:
-        UserError: When nothing can go on: the source, the folder, the profile or the model.
+        UserError: When the source, the folder, the profile or the face detector's model cannot be used.
     """
     _refuse_settings(per_label, workers, timeout, redo)
     cache = FaceCache(Path(out))
@@ -86,7 +86,7 @@ def prepare(
     print(summary(cache, quota, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
         raise UserError(
-            f"no clip of {cache.root} can be used: the column detail of {cache.manifest} says why"
+            f"no clip of {cache.root} can be used: read the reasons in the column detail of {cache.manifest}"
         )
     return rows
 
@@ -122,7 +122,7 @@ def _known_before(stages: Sequence[Stage], known: Mapping[str, Row], task: Video
 
 
 def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Candidate]:
-    """The listing, and videos of earlier runs that are not in it any more."""
+    """What the listing names, and videos of earlier runs that it does not name any more."""
     listed = [
         Candidate(video.name, video.label, video.original, video.part, video.person, video.official)
         for video in _listed(stages)
@@ -156,7 +156,7 @@ def _prepared(
 def _left(
     stages: Sequence[Stage], quota: Quota, outcomes: Mapping[str, Row], shard: Shard
 ) -> dict[int, list[Video]]:
-    """Videos still to be looked at, by number of their stage."""
+    """The videos still to be tried, by the number of their stage."""
     pending = quota.pending({name: row.status == "ok" for name, row in outcomes.items()})
     ours = {name for name in pending if shard_of(name, shard.n) == shard.number}
     return {
@@ -192,14 +192,14 @@ def _refuse_one_label(quota: Quota, stages: Sequence[Stage]) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove what killed runs left half-written."""
+    """Remove the unfinished files of killed runs."""
     for path in root.glob("**/.*.tmp"):
         path.unlink()
 
 
 @contextmanager
 def _stoppable(root: Path) -> Iterator[None]:
-    """Ctrl-C in a sentence."""
+    """Turn Ctrl-C into a sentence and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:

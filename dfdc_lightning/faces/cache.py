@@ -20,10 +20,9 @@ from dfdc_lightning.errors import UserError
 REAL, FAKE = "REAL", "FAKE"
 SPLITS = ("train", "val", "test")
 
-_LOCAL_HEADER = struct.Struct(
-    "<4s5H3I2H"
-)  # of a zip member: signature, …, crc, sizes, name and extra lengths
-_HEAD_BYTES = 512  # holds the member's header and the array's
+# A zip member's local header: signature, …, CRC, sizes, lengths of name and extra field (APPNOTE.TXT 4.3.7).
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_HEAD_BYTES = 512  # hold the member's header and the array's
 
 
 # Manifests of earlier versions have one column under another name, and two not at all.
@@ -32,7 +31,7 @@ _LATER_COLUMNS = ("method", "person")
 
 
 class Row(NamedTuple):
-    """One video ever looked at, good or bad: a row of manifest.csv. Empty strings mean unknown.
+    """One video that was ever tried, good or bad: a row of manifest.csv. What is not known is empty.
 
     `original` names the video that a FAKE was made from, two of them with "/" between. `split` is empty for a
     video that is not used: because it failed, or because no other label balances it. `method` says how a FAKE
@@ -68,7 +67,7 @@ class FaceClip(NamedTuple):
 
 
 class CacheError(UserError):
-    """A cache that cannot be used, in one sentence with the file, the value and the remedy."""
+    """A cache cannot be used; the sentence names the file, the value and the remedy."""
 
 
 class FaceCache:
@@ -91,10 +90,10 @@ class FaceCache:
         return self.root / "clips" / f"{video}.npz"
 
     def rows(self) -> list[Row]:
-        """Every row of the manifest, sorted by video.
+        """Read every row of the manifest; they are sorted by video.
 
         Raises:
-            CacheError: When there is no manifest or it is not one.
+            CacheError: When there is no manifest, or it has other columns or is damaged.
         """
         if not self.manifest.is_file():
             raise CacheError(
@@ -119,16 +118,12 @@ class FaceCache:
                 f"{self.manifest} is damaged ({error}): delete it and make the cache again"
             ) from None
 
-    def good(self, split: str) -> list[Row]:
-        """The usable rows of one split ("train", "val" or "test"), sorted by video."""
-        return [row for row in self.rows() if row.status == "ok" and row.split == split]
-
     def write_rows(self, rows: Iterable[Row]) -> None:
-        """Replace manifest.csv, whole or not at all."""
+        """Replace manifest.csv; a kill leaves the old one or the new one."""
         atomic.write_csv(self.manifest, Row._fields, sorted(rows))
 
     def write_clip(self, video: str, clip: FaceClip) -> None:
-        """Write one clip file, whole or not at all; the same clip always gives the same bytes."""
+        """Write one clip file, whole or not at all; the same clip gives the same bytes every time."""
         with (
             atomic.replacing(self.clip_path(video)) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members,
@@ -142,7 +137,7 @@ class FaceCache:
         """Read one clip file whole.
 
         Raises:
-            CacheError: When the file is absent or damaged; a single flipped bit is noticed.
+            CacheError: When the file is absent or damaged, by a single flipped bit even.
         """
         path = self.clip_path(video)
         try:
@@ -162,7 +157,7 @@ class FaceCache:
     def read_faces(
         self, video: str, room: UInt8[np.ndarray, "t2 3 h2 w2"] | None = None
     ) -> UInt8[np.ndarray, "t 3 h w"]:
-        """Read only the faces of one clip, several times as fast as `read_clip`; their checksum is compared.
+        """Read only the faces of one clip, much faster than `read_clip` does; their checksum is compared.
 
         Args:
             video: Name of the video.
@@ -179,7 +174,7 @@ class FaceCache:
 
 
 def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Usable clips by split and label."""
+    """Count the usable clips by split and label."""
     table = {split: {REAL: 0, FAKE: 0} for split in SPLITS}
     for row in rows:
         if row.status == "ok" and row.label in table.get(row.split, ()):
@@ -197,7 +192,7 @@ def _row(line: dict[str, str]) -> Row:
 def _first_member(
     path: Path, name: bytes, room: UInt8[np.ndarray, "t2 3 h2 w2"] | None
 ) -> UInt8[np.ndarray, "t 3 h w"]:
-    """The first member of an uncompressed zip, read straight into its memory and compared with its CRC."""
+    """Read the first member of an uncompressed zip straight into an array and compare its CRC."""
     handle = os.open(path, os.O_RDONLY)
     try:
         head = os.pread(handle, _HEAD_BYTES, 0)

@@ -1,4 +1,4 @@
-"""Prove a face cache: no leak, no imbalance, no missing or damaged clip, one profile."""
+"""Prove that a face cache is sound: no leak, no imbalance, no missing or damaged clip, one profile."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,14 +17,14 @@ _KINDS = {"faces": np.uint8, "boxes": np.float32, "frames": np.int64, "found": n
 
 
 class Claim(NamedTuple):
-    """Something that holds of a sound cache, and what speaks against it here."""
+    """A statement that holds of every sound cache, and what contradicts it in this one."""
 
     text: str
     faults: list[str]
 
 
 def check(root: Path) -> int:
-    """Print a table of claims about a cache; 0 when all hold, else 1.
+    """Print the claims about a cache and return 0 when all hold, else 1.
 
     Args:
         root: The cache's folder.
@@ -45,14 +45,14 @@ def check(root: Path) -> int:
 
 
 def prove(cache: FaceCache) -> Iterator[Claim]:
-    """Every claim about a cache, each with its faults."""
+    """Yield every claim about a cache with its faults."""
     rows = cache.rows()
     settings, faults = _profile(cache, rows)
     table = counts(rows)
     n = {split: table[split][REAL] + table[split][FAKE] for split in SPLITS}
     good = [row for row in rows if row.status == "ok"]
     yield Claim("preparation is finished: no journal is left", _unfinished(cache))
-    yield Claim(f"one row a video, sorted: {len(rows)} rows", _order(rows))
+    yield Claim(f"one row per video, sorted: {len(rows)} rows", _order(rows))
     yield Claim(f"one profile: {rows[0].profile if rows else '-'}", faults)
     yield Claim(
         f"every group in one split: {len({row.group for row in rows if row.split})} groups", _leaks(rows)

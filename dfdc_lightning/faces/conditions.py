@@ -1,4 +1,4 @@
-"""What faces look like to a detector: size, sharpness, brightness."""
+"""In which conditions a detector gets its faces: size, sharpness, brightness."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ import numpy as np
 from dfdc_lightning.faces.cache import FaceCache, FaceClip
 
 NAMES = ("face_pixels", "sharpness", "brightness")
-_MOST = 200  # clips that are looked at: enough for a percentile
+_MOST = 200  # clips that are measured: enough for a percentile
 _PERCENTILES = (1.0, 99.0)
 
 Range = list[float]
 
 
 def measure(clip: FaceClip) -> dict[str, float]:
-    """Of one clip the median over its frames, by name.
+    """Measure one clip: the median over its frames, by name.
 
     `face_pixels` is the side of the crop in the source video, `sharpness` the variance of the Laplacian
     (Pech-Pacheco et al., 2000) of the crop as the detector gets it, `brightness` its mean grey value (0 to
@@ -33,11 +33,11 @@ def measure(clip: FaceClip) -> dict[str, float]:
 
 
 def conditions(cache: FaceCache, videos: Sequence[str]) -> dict[str, Range]:
-    """The range that nearly all of these clips lie in, by name.
+    """Find the range in which nearly all of these clips lie, by name.
 
     Args:
         cache: Where the clips lie.
-        videos: Training videos; of many, evenly spaced ones are looked at.
+        videos: Training videos; of many, evenly spaced ones are measured.
 
     Returns:
         The 1st and the 99th percentile of each value of `measure`.

@@ -10,7 +10,7 @@ from jaxtyping import Float32, Float64, Int64, UInt8
 def crop_boxes(
     boxes: Float32[np.ndarray, "t 4"], margin: float, smoothing: float
 ) -> Int64[np.ndarray, "t 4"]:
-    """Square crops around one person's face, in whole source pixels; they may reach beyond the image.
+    """Place square crops around one person's face, in whole source pixels; they may reach beyond the image.
 
     The square's side is the longer side of the box and `margin` of it on each side. Side and centre are
     averaged over time, the side three times as widely: a face moves, but hardly changes its size. Where the
@@ -62,7 +62,7 @@ def _crop(
 
 
 def _averaged(values: Float64[np.ndarray, "t k"], deviation: float) -> Float64[np.ndarray, "t k"]:
-    """Gaussian average over time; at the ends only over what is there."""
+    """Average over time with Gaussian weights; at both ends over the frames that exist."""
     if deviation <= 0:
         return values
     time = np.arange(len(values))

@@ -25,7 +25,7 @@ _RECORDED = {"dfdc_lightning.faces.finder.YuNet": YuNet, "dfdc_lightning.faces.f
 
 
 class FacePreparation:
-    """Turns a video into the faces of its persons, the same way for a cache and for a single verdict.
+    """Turns a video into the clips of its persons, in the same way for a cache and for a single verdict.
 
     Args:
         face_detector: Finds the faces in one image.
@@ -100,18 +100,6 @@ class FacePreparation:
             )
         return built
 
-    def __call__(self, path: Path) -> FaceClip:
-        """The clip of the person found longest.
-
-        Args:
-            path: A video file.
-
-        Raises:
-            FrameError: When the video gives no frames ("unreadable", "too_short") or no face ("no_face").
-        """
-        frames = self.read(path)
-        return self.clip(frames, self.persons(frames, path)[0])
-
     def ready(self) -> None:
         """Find out that the face detector works before many workers use it.
 
@@ -121,7 +109,11 @@ class FacePreparation:
         self.face_detector.find(np.zeros((64, 64, 3), np.uint8))
 
     def read(self, path: Path) -> Frames:
-        """The frames of a video. Raises as calling does."""
+        """Read the frames of a video.
+
+        Raises:
+            FrameError: When there are none ("unreadable") or too few ("too_short").
+        """
         return read_frames(path, self.frames)
 
     def persons(self, frames: Frames, path: Path) -> list[Track]:

@@ -1,4 +1,4 @@
-"""Which videos to look at until the quota is full, and which of them are used: as many REAL as FAKE."""
+"""Which videos to try until the quota is full, and which of them are used: as many REAL as FAKE."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,15 +7,16 @@ from dfdc_lightning.faces.split import LABELS, Candidate, Splitter, group_of, or
 
 
 class Quota:
-    """Which videos to look at, and what the outcomes make of them.
+    """Decides which videos are tried, and from the outcomes which are used.
 
-    Each split and label has a queue in the order of hashes. So many of its videos are looked at that the
-    wanted number is good: which ones follows from the videos alone, whoever looks at them, in any order.
+    Each split and label has a queue in the order of hashes. Its videos are tried from the front until the
+    wanted number is good. So the choice depends on the videos alone, not on the number of machines or their
+    order.
 
     Args:
         candidates: All videos with a label, in any order.
         splitter: Gives each group its split.
-        per_label: Good clips wanted of each label over all splits; None looks at every video.
+        per_label: Good clips wanted of each label over all splits; None tries every video.
     """
 
     def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
@@ -37,7 +38,7 @@ class Quota:
         self.per_label = per_label
 
     def pending(self, good: Mapping[str, bool]) -> list[str]:
-        """Videos still to be looked at, given which of those seen are good."""
+        """The videos still to be tried, given which of those that were tried are good."""
         waiting: list[str] = []
         for cell, queue in self.queues.items():
             hopeful = 0
@@ -50,7 +51,7 @@ class Quota:
         return waiting
 
     def used(self, good: Mapping[str, bool]) -> dict[str, str]:
-        """The split of every video that is used: as many REAL as FAKE in each."""
+        """The split of every video that is used; each split gets as many REAL as FAKE."""
         result = {}
         for split in SPLITS:
             usable = [
@@ -61,7 +62,7 @@ class Quota:
         return result
 
     def rows(self, outcomes: Mapping[str, Row]) -> list[Row]:
-        """The manifest: every video looked at, with its group and, if it is used, its split."""
+        """The manifest's rows: every video that was tried, with its group and, if it is used, its split."""
         used = self.used({name: row.status == "ok" for name, row in outcomes.items()})
         return [
             row._replace(group=self.group.get(name, ""), split=used.get(name, ""))
@@ -70,5 +71,5 @@ class Quota:
 
 
 def shard_of(video: str, n: int) -> int:
-    """Which of `n` shards looks at a video."""
+    """Number of the shard, of `n`, that prepares a video."""
     return int.from_bytes(order(0, video)) % n

@@ -14,7 +14,7 @@ FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 class Candidate(NamedTuple):
-    """What is known of a video before anybody looks at it; see `video.sources.Video`."""
+    """What the listing says of a video; see `video.sources.Video`."""
 
     name: str
     label: str
@@ -40,7 +40,7 @@ class Splitter(Protocol):
 
 @dataclass(frozen=True)
 class ByGroup:
-    """Groups in the order of their hashes, each into the split that lacks it most: exact shares, none torn.
+    """Deals whole groups, in the order of their hashes, to the split that lacks them most: exact shares.
 
     Args:
         seed: Another seed gives another choice.
@@ -79,7 +79,7 @@ class ByGroup:
 
 @dataclass(frozen=True)
 class ByPart:
-    """DFDC's own folders: the one published comparison without a leak (parts 0–34, 35–39, 40–49).
+    """Splits by DFDC's own folders, the one published comparison without a leak (parts 0–34, 35–39, 40–49).
 
     A group with members in two splits is left out whole.
 
@@ -97,7 +97,7 @@ class ByPart:
 
     @property
     def fractions(self) -> Mapping[str, float]:
-        """In proportion to the number of parts."""
+        """Shares in proportion to the number of parts."""
         sizes = {split: len(parts) for split, parts in self._ranges().items()}
         return {split: size / sum(sizes.values()) for split, size in sizes.items()}
 
@@ -131,7 +131,7 @@ class ByPart:
             last = last or first
             if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
                 raise UserError(
-                    f"split.{split}={getattr(self, split)} is not a range of parts: write it as 0-34"
+                    f"split.{split} must be a range of parts, as 0-34 (got {getattr(self, split)})"
                 )
             ranges[split] = range(int(first), int(last) + 1)
         seen: set[int] = set()
@@ -177,7 +177,7 @@ def names(several: str) -> list[str]:
 
 
 def order(seed: int, name: str) -> bytes:
-    """A place in a queue that follows from the name and the seed alone."""
+    """A place in a queue; it follows from the name and the seed alone."""
     return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest()
 
 
@@ -187,12 +187,12 @@ def shares(n: int, fractions: Mapping[str, float]) -> dict[str, int]:
     1,568 by 80/10/10 gives 1,254, 157 and 157.
 
     Raises:
-        UserError: When the fractions are none.
+        UserError: When they are not shares of the three splits.
     """
     sound = all(isinstance(value, int | float) and 0 <= value < math.inf for value in fractions.values())
     if not sound or set(fractions) - set(SPLITS) or not sum(fractions.values()):
         raise UserError(
-            f"split.fractions={dict(fractions)} divides nothing: give shares to {', '.join(SPLITS)}"
+            f"split.fractions must give shares of at least 0 to {', '.join(SPLITS)} (got {dict(fractions)})"
         )
     total = sum(fractions.values())
     exact = {split: n * fraction / total for split, fraction in fractions.items()}

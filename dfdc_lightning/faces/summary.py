@@ -1,4 +1,4 @@
-"""What a preparation says at its end: clips by split and label, videos by status, where things lie."""
+"""The table that ends a preparation: clips by split and label, videos by status, and where the cache is."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dfdc_lightning.faces.shard import Shard
 
 
 def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -> str:
-    """The closing table, with warnings where the quota is not filled."""
+    """Write the closing table, with warnings where the quota is not filled."""
     if shard.n > 1:
         n = sum(row.status == "ok" for row in rows)
         return (
@@ -28,7 +28,7 @@ def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -
         lines.append(f"        {spare} good but not used: {reason}")
     if quota.per_label is not None and n < quota.per_label:
         lines.append(
-            f"warning: {n} clips a label instead of per_label={quota.per_label}: the source has no more"
+            f"warning: {n} clips per label instead of per_label={quota.per_label}: the source has no more"
         )
     empty = [split for split in SPLITS if not table[split][REAL]]
     if empty:
@@ -40,5 +40,5 @@ def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -
 
 
 def tallied(n: Counter[str]) -> str:
-    """Counts by status, most first: "ok 40, no_face 2"."""
+    """Write counts by status, the largest first: "ok 40, no_face 2"."""
     return ", ".join(f"{status} {count}" for status, count in n.most_common())

@@ -1,4 +1,4 @@
-"""Boxes of single images → persons followed over time: who is the same, and where they were unseen."""
+"""Boxes of single images → persons followed over time, and the frames in which they were not found."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-# Frames lie about a second apart, so overlap says little: one's next box is near, of like size and colours.
+# Frames lie about a second apart, so overlap says little: a person's next box is near and looks alike.
 _REACH = 1.5  # largest step of the centre from one frame to the next, in box sides
 _GROWTH = 1.0  # largest change of size, in powers of two
 _STRANGENESS = 0.3  # largest Hellinger distance of the colours in and around two boxes of one person
@@ -15,35 +15,35 @@ _NEARLY_AS_LONG = 0.8  # persons found in this share of the best one's frames co
 
 
 class Track(NamedTuple):
-    """One person's face in every frame: the detector's box, or its neighbours' where `found` is False."""
+    """One person's face in every frame: the box that was found, or one between its neighbours in time."""
 
     boxes: Float32[np.ndarray, "t 4"]
     found: Bool[np.ndarray, " t"]
 
 
 class _Person:
-    """A track in the making: when it was seen, where, and what it looked like last."""
+    """An unfinished track: when the person was seen, where, and with which colours last."""
 
     def __init__(self) -> None:
         self.times: list[int] = []
         self.boxes: list[Float32[np.ndarray, " 4"]] = []
-        self.look: Float32[np.ndarray, " k"] = np.zeros(0, np.float32)
+        self.colours: Float32[np.ndarray, " k"] = np.zeros(0, np.float32)
 
-    def see(self, time: int, box: Float32[np.ndarray, " 4"], look: Float32[np.ndarray, " k"]) -> None:
+    def see(self, time: int, box: Float32[np.ndarray, " 4"], colours: Float32[np.ndarray, " k"]) -> None:
         self.times.append(time)
         self.boxes.append(box)
-        self.look = look
+        self.colours = colours
 
     def strangeness(
-        self, time: int, box: Float32[np.ndarray, " 4"], look: Float32[np.ndarray, " k"]
+        self, time: int, box: Float32[np.ndarray, " 4"], colours: Float32[np.ndarray, " k"]
     ) -> float | None:
-        """How unlike this person a face is; None where it cannot be the same."""
+        """How much a face differs from this person; None where it cannot be the same."""
         side, last = _side(box), _side(self.boxes[-1])
         step = float(np.hypot(*(_centre(box) - _centre(self.boxes[-1])))) / np.sqrt(side * last)
         parts = (
             step / (_REACH * np.sqrt(time - self.times[-1])),
             abs(np.log2(side / last)) / _GROWTH,
-            _distance(look, self.look) / _STRANGENESS,
+            _distance(colours, self.colours) / _STRANGENESS,
         )
         return float(sum(parts)) if max(parts) <= 1 else None
 
@@ -69,22 +69,22 @@ def follow(
     """
     persons: list[_Person] = []
     for time, (image, boxes) in enumerate(zip(images, faces, strict=True)):
-        seen = [(box[:4], _look(image, box[:4])) for box in boxes if _side(box) > 0]
+        seen = [(box[:4], _colours(image, box[:4])) for box in boxes if _side(box) > 0]
         pairs = [
             (strangeness, p, f)
             for p, person in enumerate(persons)
-            for f, (box, look) in enumerate(seen)
-            if (strangeness := person.strangeness(time, box, look)) is not None
+            for f, (box, colours) in enumerate(seen)
+            if (strangeness := person.strangeness(time, box, colours)) is not None
         ]
         taken: dict[int, int] = {}  # face → person
         for _, p, f in sorted(pairs):
             if f not in taken and p not in taken.values():
                 taken[f] = p
-        for f, (box, look) in enumerate(seen):
+        for f, (box, colours) in enumerate(seen):
             if f not in taken:
                 taken[f] = len(persons)
                 persons.append(_Person())
-            persons[taken[f]].see(time, box, look)
+            persons[taken[f]].see(time, box, colours)
     return _ranked([person.track(len(images)) for person in persons])
 
 
@@ -98,8 +98,8 @@ def _ranked(tracks: list[Track]) -> list[Track]:
     return sorted(tracks, key=rank, reverse=True)
 
 
-def _look(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " k"]:
-    """Colours of a face, its hair and what is around: a movement changes them little, a cut much."""
+def _colours(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " k"]:
+    """Histograms of the colours in and around a face: a movement changes them little, a cut much."""
     (x, y), reach = _centre(box), _side(box)
     height, width = image.shape[:2]
     left, right = (int(np.clip(edge, 0, width)) for edge in (x - reach, x + reach + 1))

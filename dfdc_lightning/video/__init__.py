@@ -1,1 +1,1 @@
-"""Video files: render, list, fetch, decode."""
+"""Video files: list, fetch, decode."""

@@ -1,4 +1,4 @@
-"""DFDC's part archives, read member by member: no archive is ever unpacked, only one video at a time."""
+"""DFDC's part archives, read member by member: videos are unpacked one at a time, an archive never."""
 
 import shutil
 import stat
@@ -15,13 +15,8 @@ from dfdc_lightning.video.frames import FrameError
 from dfdc_lightning.video.listing import SourceError, is_safe, part_number, read_metadata, readable
 from dfdc_lightning.video.sources import Stage, Video, compared, unique
 
-DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    KeyError,
-    NotImplementedError,
-)  # what zipfile raises at it
+# What zipfile raises at a damaged archive.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError)
 _ENCRYPTED = 1  # general purpose bit 0, APPNOTE.TXT 4.4.4
 
 
@@ -63,7 +58,7 @@ class ZipSource:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Where one video may lie for a while: a file in the temporary folder ($TMPDIR), deleted afterwards.
+    """Give a place for one video: a file in the temporary folder ($TMPDIR), deleted afterwards.
 
     Raises:
         SourceError: When there is no such folder or it cannot be written.
@@ -77,15 +72,15 @@ def scratch() -> Iterator[Path]:
 
 
 def videos_in(archive: Path | BufferedReader, name: str) -> list[Video]:
-    """The videos of one archive, which holds metadata.json beside them, in a folder or not.
+    """List the videos of one archive, which holds metadata.json beside them, in a folder or not.
 
     Args:
         archive: The archive, on disk or opened.
         name: Its name for the videos' `path` and for messages.
 
     Raises:
-        SourceError: When it is no archive, holds no metadata.json, or a member that no DFDC archive has:
-            one with an unsafe name, a link, or something encrypted.
+        SourceError: When it is not an archive, holds no metadata.json, or holds what no DFDC archive does:
+            a member with an unsafe name, a link, or something encrypted.
     """
     try:
         with zipfile.ZipFile(archive) as members:
@@ -103,7 +98,7 @@ def videos_in(archive: Path | BufferedReader, name: str) -> list[Video]:
 
 
 def copy_member(members: zipfile.ZipFile, video: Video, target: Path) -> None:
-    """Unpack one video. Its own name plays no part in where it goes.
+    """Unpack one video to `target`, whatever its name in the archive is.
 
     Raises:
         FrameError: "unreadable" when the member is damaged.

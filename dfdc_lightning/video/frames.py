@@ -1,4 +1,4 @@
-"""File → n evenly spaced RGB frames of the whole video, exact, without decoding what isn't needed.
+"""File → n evenly spaced RGB frames of the whole video, exact, without decoding what is not needed.
 
 The packets say how many frames there are and where decoding can start afresh (see packets.py). Where that is
 certain, only what a wanted frame can depend on is decoded: from the IDR picture before it on, and without the
@@ -32,11 +32,11 @@ _ALL, _REFERRED, _NONE = "DEFAULT", "NONREF", ""
 
 
 class FrameError(UserError):
-    """A video that does not give the frames asked for: one sentence.
+    """A video does not give the frames that are needed.
 
     Args:
         status: The manifest's word for it, "unreadable" or "too_short".
-        sentence: Which file, what is wrong with it.
+        sentence: Names the file and what is wrong with it.
     """
 
     def __init__(self, status: str, sentence: str) -> None:
@@ -97,7 +97,7 @@ def decoded_upright(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Fr
 
 
 def evenly_spaced(total: int, n: int) -> list[int]:
-    """Frame numbers from 0 to total-1, halves rounded up; all different where total ≥ n."""
+    """Number n frames from 0 to total-1, halves rounded up; all differ where total ≥ n."""
     return [(2 * i * (total - 1) + n - 1) // max(2 * (n - 1), 1) for i in range(n)]
 
 
@@ -120,17 +120,17 @@ def _read(path: Path, n: int) -> Frames:
 
 
 def _selected(path: Path, packets: Sequence[Packet], n: int) -> list[np.ndarray] | None:
-    """The wanted frames by selective decoding, or None where one of them did not come out."""
+    """Decode only what the wanted frames need; None where one of them did not come out."""
     times = sorted(packet.pts for packet in packets if packet.pts is not None)
     wanted = [times[index] for index in evenly_spaced(len(times), n)]
     reformatter = VideoReformatter()
-    frames = _decoded(path, _plan(packets, set(wanted)))
+    frames = _decoded(path, _decoding(packets, set(wanted)))
     found = {frame.pts: _rgb(frame, reformatter) for frame in frames if frame.pts in wanted}
     return [found[time] for time in wanted] if len(found) == n else None
 
 
 def _from_everything(path: Path, total: int, n: int) -> tuple[list[np.ndarray], int]:
-    """The wanted frames and how many there are; a second pass where `total` was a wrong guess."""
+    """Decode everything: the wanted frames, and how many there are; twice where `total` was wrong."""
     wanted = set(evenly_spaced(total, n))
     reformatter = VideoReformatter()
     images, count = [], 0
@@ -141,30 +141,29 @@ def _from_everything(path: Path, total: int, n: int) -> tuple[list[np.ndarray], 
     return (images, count) if count == total or count < n else _from_everything(path, count, n)
 
 
-def _plan(packets: Sequence[Packet], wanted: set[int]) -> list[str]:
-    """What to decode of each packet so that wanted frames come out as if everything were decoded."""
-    plan = [_NONE] * len(packets)
+def _decoding(packets: Sequence[Packet], wanted: set[int]) -> list[str]:
+    """Choose what to decode of each packet so that the wanted frames are as if everything were decoded."""
+    decode = [_NONE] * len(packets)
     needed = False
     for place in reversed(range(len(packets))):  # a frame needs what came before it, back to an IDR picture
         packet = packets[place]
         needed = needed or packet.pts in wanted
         if needed:
-            plan[place] = _ALL if packet.pts in wanted else _REFERRED
+            decode[place] = _ALL if packet.pts in wanted else _REFERRED
         needed = needed and not packet.independent
-    return plan
+    return decode
 
 
-def _decoded(path: Path, plan: Iterable[str]) -> Iterator[Any]:
-    """The frames that come out when each packet is decoded as planned, in the order they are shown."""
+def _decoded(path: Path, decode: Iterable[str]) -> Iterator[Any]:
+    """Yield the frames that come out when each packet is decoded so far, in the order they are shown."""
     with opened(path) as container:
         stream = container.streams.best("video")
         decoder = stream.codec_context
-        decoder.thread_count = (
-            1  # videos run in parallel, not frames: less work in all, and no frame comes late
-        )
+        # Videos run in parallel, not frames: less work in all, and no frame comes late.
+        decoder.thread_count = 1
         running = False
         packets = (packet for packet in container.demux(stream) if packet.size)
-        for packet, skip in zip(packets, plan, strict=False):
+        for packet, skip in zip(packets, decode, strict=False):
             if skip:
                 decoder.skip_frame = skip
                 yield from _sound(decoder.decode(packet), path)

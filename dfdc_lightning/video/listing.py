@@ -16,12 +16,12 @@ _COLUMNS = "video,label[,original,method,person,split]"
 
 
 class SourceError(UserError):
-    """A source that cannot be used, in one sentence with the file or key, the value and the remedy."""
+    """A source cannot be used; the sentence names the file or key, the value and the remedy."""
 
 
 @contextmanager
 def readable(what: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a sentence."""
+    """Turn an error of the file system into a sentence."""
     try:
         yield
     except OSError as error:
@@ -47,7 +47,7 @@ class Entry(NamedTuple):
 
 
 def read_metadata(text: str, where: str) -> list[Entry]:
-    """The entries of a DFDC metadata.json: `{"abc.mp4": {"label": "FAKE", "original": "def.mp4", …}, …}`.
+    """Read a DFDC metadata.json: `{"abc.mp4": {"label": "FAKE", "original": "def.mp4", …}, …}`.
 
     Beside what DFDC has, an entry may have a `method`.
 
@@ -64,7 +64,7 @@ def read_metadata(text: str, where: str) -> list[Entry]:
         raise SourceError(f"{where} is not JSON ({error}): fetch or unpack that part again") from None
     if not isinstance(table, Mapping):
         raise SourceError(
-            f"{where} holds a {type(table).__name__}, expected one object with an entry a video"
+            f"{where} must be one JSON object with an entry per video (got {type(table).__name__})"
         )
     return [_entry(name, fields, where) for name, fields in table.items()]
 
@@ -72,12 +72,12 @@ def read_metadata(text: str, where: str) -> list[Entry]:
 def _entry(name: str, fields: Any, where: str) -> Entry:
     if not isinstance(fields, Mapping) or "label" not in fields:
         raise SourceError(
-            f'{where}: the entry {name!r} has no "label" (one of {", ".join(LABELS)}): it is {fields!r}'
+            f'{where}: the entry {name!r} must have a "label", one of {", ".join(LABELS)} (got {fields!r})'
         )
     original = fields.get("original") or ""
     if not isinstance(original, str):
         raise SourceError(
-            f"{where}: the original of {name!r} is {original!r}, expected the name of a video or null"
+            f"{where}: the original of {name!r} must be the name of a video or null (got {original!r})"
         )
     method = fields.get("method") or ""
     if not isinstance(method, str):
@@ -86,7 +86,7 @@ def _entry(name: str, fields: Any, where: str) -> Entry:
 
 
 def read_labels(path: Path) -> list[Entry]:
-    """The entries of a labels.csv with the columns `video,label[,original,method,person,split]`.
+    """Read the entries of a labels.csv with the columns `video,label[,original,method,person,split]`.
 
     Two originals of one video, or two persons in it, have ";" between.
 
@@ -120,7 +120,7 @@ def _of_line(line: Mapping[str, str | None]) -> Entry:
 
 
 def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
-    """An original without the folder its video is listed with would leave a FAKE in a group of its own."""
+    """Refuse an original that lacks its folder: its FAKE would be in a group of its own."""
     listed = {video_id(entry.path) for _, entry in entries}
     by_name = {PurePosixPath(entry.path).stem: entry.path for _, entry in entries if entry.label == "REAL"}
     for where, entry in entries:
@@ -136,15 +136,15 @@ def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
 def _checked(entry: Entry, where: str) -> Entry:
     if entry.label not in LABELS:
         raise SourceError(
-            f"{where}: {entry.path!r} has the label {entry.label!r}, expected one of {', '.join(LABELS)}"
+            f"{where}: the label of {entry.path!r} must be one of {', '.join(LABELS)} (got {entry.label!r})"
         )
     if not is_safe(entry.path):
         raise SourceError(
-            f"{where}: {entry.path!r} is not the name of a file inside its folder: correct that entry"
+            f"{where}: {entry.path!r} must be the name of a file inside its folder: correct that entry"
         )
     if unsafe := [original for original in entry.originals if not is_safe(original)]:
         raise SourceError(
-            f"{where}: the original of {entry.path!r} is {unsafe[0]!r}, expected the name of a video: "
+            f"{where}: the original of {entry.path!r} must be the name of a video (got {unsafe[0]!r}): "
             "correct that entry"
         )
     if entry.method and entry.label == "REAL":
@@ -161,7 +161,7 @@ def _checked(entry: Entry, where: str) -> Entry:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a name from a listing or archive stays inside its folder on any system."""
+    """Say whether a name from a listing or archive stays inside its folder on every system."""
     parts = re.split(r"[/\\]", name)
     return (
         name.isprintable()

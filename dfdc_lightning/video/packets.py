@@ -1,4 +1,4 @@
-"""What a file's packets say before anything is decoded: how many frames, in what order, from where."""
+"""What a file's packets tell before anything is decoded: how many frames, in which order, from where."""
 
 from bisect import bisect, insort
 from pathlib import Path
@@ -29,7 +29,7 @@ class Survey(NamedTuple):
 
 
 def opened(path: Path) -> Any:
-    """A video file open for reading; a title that is no UTF-8 does no harm."""
+    """Open a video file for reading; a title that is not UTF-8 is not an error."""
     return av.open(str(path), metadata_errors="replace")
 
 
@@ -42,7 +42,7 @@ def survey(path: Path) -> Survey:
     the decoder waits for it.
 
     Raises:
-        av.FFmpegError: When the file is no video that FFmpeg knows.
+        av.FFmpegError: When FFmpeg knows no such video.
         OSError: When it cannot be opened.
     """
     with opened(path) as container:
@@ -70,7 +70,7 @@ def survey(path: Path) -> Survey:
 
 
 def _plain(packets: list[Packet]) -> bool:
-    """Every packet is a frame at a time of its own, and the first stands alone and is shown first."""
+    """Say whether every packet is a frame with its own time, the first independent and shown first."""
     times = {packet.pts for packet in packets if packet.pts is not None and not packet.hidden}
     return (
         len(times) == len(packets) > 0
@@ -80,7 +80,7 @@ def _plain(packets: list[Packet]) -> bool:
 
 
 def _reordering(packets: list[Packet]) -> int:
-    """The most frames that are decoded before some frame but shown after it."""
+    """Count the frames that are decoded before some frame but shown after it; return the most."""
     times: list[int] = []
     most = 0
     for packet in packets:
@@ -91,7 +91,7 @@ def _reordering(packets: list[Packet]) -> int:
 
 
 def _ticks(packets: list[Packet]) -> int:
-    """From the first frame's appearance to the last one's end, in units of the stream's time base."""
+    """Length from the first frame's start to the last one's end, in units of the stream's time base."""
     shown = [
         (packet.pts, packet.duration) for packet in packets if packet.pts is not None and not packet.hidden
     ]
@@ -107,7 +107,7 @@ def _length_bytes(codec: str, extradata: bytes) -> int:
 
 
 def _starts_with_idr(data: bytes, length: int) -> bool:
-    """Whether the first picture data in a packet of length-prefixed H.264 NAL units is an IDR picture's."""
+    """Say whether the first picture data of a packet (length-prefixed NAL units) is an IDR picture's."""
     start = 0
     while start + length < len(data):
         kind = data[start + length] & 31

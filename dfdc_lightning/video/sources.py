@@ -1,6 +1,6 @@
 """Where videos come from: what a source is, and the folder source.
 
-A source says which videos there are and opens one at a time. One process lists, worker processes open (a
+A source lists its videos and opens one at a time. One process lists them, worker processes open them (a
 source is a small object that pickles):
 
     for stage in source.stages():
@@ -9,9 +9,9 @@ source is a small object that pickles):
             with source.open(chosen[0]) as path:  # in any process: a local file, perhaps gone after the block
                 read_frames(path)
 
-Problems of single videos are not errors but videos whose `status` is not "ok": nothing in a source is passed
-over in silence. Today's sources have one stage each; a source that must bring videos here in bulk, say from
-tapes, has one a load, and may take leaving `held` without an error as leave to delete it.
+A problem of a single video is not an error but a video whose `status` is not "ok", so that none is left out
+in silence. Today's sources have one stage each; a source that must bring videos here in bulk, from tapes say,
+has one per load, and may delete it when `held` is left without an error.
 """
 
 import os
@@ -61,7 +61,7 @@ class Video(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """Videos that can be on this disk together: `held` makes them openable while it is entered."""
+    """Videos that can be on this disk together; while `held` is entered they can be opened."""
 
     videos: list[Video]
     held: AbstractContextManager[None] = nullcontext()
@@ -69,21 +69,21 @@ class Stage(NamedTuple):
 
 @runtime_checkable
 class Source(Protocol):
-    """Videos with labels, wherever they lie. See the top of this file for how it is used."""
+    """Videos with labels, wherever they are. The top of this file shows how it is used."""
 
     def stages(self) -> Iterator[Stage]:
-        """Every video of the source, in stages whose order never changes.
+        """Yield every video of the source, in stages whose order never changes.
 
         Raises:
             SourceError: When the source as a whole cannot be used.
         """
 
     def open(self, video: Video) -> AbstractContextManager[Path]:
-        """A local file with the video while the context lasts; in any process while the stage is held.
+        """Give a local file with the video for as long as the context lasts, in any process.
 
         Raises:
-            FrameError: What is wrong with this one video; the others may be good.
-            SourceError: Why no further video can be had for now (network, quota, full disk).
+            FrameError: When this one video cannot be opened; the others may be good.
+            SourceError: When no further video can be opened for now (network, quota, full disk).
         """
 
 
@@ -112,7 +112,7 @@ class FolderSource:
 
 
 def unique(videos: Sequence[Video]) -> list[Video]:
-    """The videos sorted by name.
+    """Sort the videos by name.
 
     Raises:
         SourceError: When two of them have the same name, or there are none.
@@ -174,7 +174,7 @@ def compared(
     where: str,
     part: str,
 ) -> list[Video]:
-    """Compare a listing with what is there: a video for each entry, and for each mp4 file that has none.
+    """Compare a listing with the files: a video for each entry, and for each mp4 file without an entry.
 
     Args:
         entries: The listing.
@@ -205,12 +205,12 @@ def compared(
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """`os.walk` through links too, as parts often lie on several disks; a folder left out is told."""
+    """Walk through links too, as parts often lie on several disks; say which folders cannot be read."""
 
     def refused(error: OSError) -> None:
         if Path(error.filename) == root:
             raise error
-        said = f"warning: {error.filename} cannot be read ({error.strerror}), so nothing in it is looked at"
+        said = f"warning: {error.filename} cannot be read ({error.strerror}), so its videos are not listed"
         print(said, file=sys.stderr)
 
     for folder, folders, files in os.walk(root, onerror=refused, followlinks=True):
@@ -220,7 +220,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
 
 
 def _files(root: Path) -> dict[str, bool]:
-    """Relative path (with /) of everything below a folder → whether it is a folder."""
+    """List everything below a folder: relative path (with /) → whether it is a folder."""
     found: dict[str, bool] = {}
     for folder, folders, files in _walk(root):
         base = folder.relative_to(root)
