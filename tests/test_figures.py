@@ -9,9 +9,10 @@ from matplotlib.colors import to_rgb
 
 from dfdc_lightning.report import figures
 from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.sections import contents
 from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.style import COLOURS, Picture, look
+from dfdc_lightning.report.style import COLOURS, Picture, look, slug
 
 
 def evidence(root: Path, **options: object) -> Evidence:
@@ -19,10 +20,14 @@ def evidence(root: Path, **options: object) -> Evidence:
     return gather([read_study(root, "toy", ["baseline"])], n_resamples=200)
 
 
+def drawn(found: Evidence) -> list[Picture]:
+    return [picture for section in contents(found) for picture in section.pictures]
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Picture]:
     found = evidence(tmp_path_factory.mktemp("multirun"), seeds=(0, 1, 2))
-    return {picture.name: picture for picture in figures.all_figures(found)}
+    return {picture.name: picture for picture in drawn(found)}
 
 
 def test_every_figure_of_the_study_is_there(pictures: dict[str, Picture]) -> None:
@@ -81,7 +86,7 @@ def test_no_text_is_smaller_than_seven_points(pictures: dict[str, Picture]) -> N
 def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
     found = evidence(tmp_path, seeds=(0,))
     for folder in ("first", "second"):
-        for picture in figures.all_figures(found):
+        for picture in drawn(found):
             if picture.name in ("roc", "learning_lstm", "scores_lstm"):
                 figures.save(picture, tmp_path / folder)
     for path in (tmp_path / "first").iterdir():
@@ -101,7 +106,7 @@ def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
     found = evidence(tmp_path, seeds=(0,), whole_clip=("baseline", "lstm"))
     for run in found.studies[0].runs:
         run.epochs = []
-    names = {picture.name for picture in figures.all_figures(found)}
+    names = {picture.name for picture in drawn(found)}
     assert "uncertain" not in names
     assert not any(name.startswith("learning") for name in names)
 
@@ -110,13 +115,13 @@ def test_a_long_name_stays_inside_every_figure(tmp_path: Path) -> None:
     long = "an_experiment_that_says_all_it_does_in_its_name"
     write_study(tmp_path / "toy", {"baseline": 1.4, long: 2.2}, seeds=(0,), videos=60)
     found = gather([read_study(tmp_path, "toy", ["baseline"])], n_resamples=200)
-    for picture in figures.all_figures(found):
+    for picture in drawn(found):
         picture.figure.draw_without_rendering()
         box = picture.figure.get_tightbbox()
         width, height = picture.figure.get_size_inches()
         assert box.x0 > -0.05 and box.x1 < width + 0.05 and box.y0 > -0.05, picture.name
-    assert any(long in picture.caption for picture in figures.all_figures(found))
+    assert any(long in picture.caption for picture in drawn(found))
 
 
 def test_labels_become_safe_file_names() -> None:
-    assert figures.slug("a: x/y ü") == "a-x-y-"
+    assert slug("a: x/y ü") == "a-x-y-"

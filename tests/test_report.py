@@ -16,8 +16,10 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
 from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.sections import Section, contents
 from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
+from dfdc_lightning.report.table import Table
 from dfdc_lightning.report.write import write_report
 
 ROOT = Path(__file__).parents[1]
@@ -368,3 +370,29 @@ def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:
     first = answer(evidence(root))[0]
     assert first.startswith("lstm beats baseline by 0.")
     assert "mean of 3 seeds against 3 seeds" in first
+
+
+def test_a_section_is_one_object_and_its_tables_and_figures_follow(root: Path) -> None:
+    def added(found: Evidence) -> Table:
+        return Table(
+            "added", "Added", "One function.", ["experiment"], [[e.label] for e in found.experiments]
+        )
+
+    def empty(_: Evidence) -> Table:
+        return Table("empty", "", "", ["experiment"], [])
+
+    section = Section("more", "More", tables=(added,), text=lambda found: f"{len(found.experiments)} found")
+    made = contents(evidence(root), [section, Section("none", "Nothing", tables=(empty,), text="Unseen.")])
+    assert [(content.title, content.text, content.tables[0].rows) for content in made] == [
+        ("More", "2 found", [["baseline"], ["lstm"]])
+    ]
+
+
+def test_no_two_tables_or_two_figures_share_a_name(root: Path) -> None:
+    made = contents(evidence(root))
+    for names in (
+        [table.name for content in made for table in content.tables],
+        [picture.name for content in made for picture in content.pictures],
+        [content.anchor for content in made],
+    ):
+        assert len(names) == len(set(names))

@@ -34,8 +34,8 @@ def model_card(evidence: Evidence) -> str:
         n_test=len(test.video),
         n_resamples=f"{evidence.n_resamples:,}",
         threshold=f"{run.threshold:g}",
-        data=provenance.data(study),
-        environment=provenance.environment(study),
+        data=provenance.facts_of_data(study),
+        environment=provenance.facts_of_environment(study),
         **_validated_threshold(chosen),
     )
     return text.rstrip() + "\n"

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
-from dfdc_lightning.report.evidence import Evidence
+from dfdc_lightning.report.evidence import Evidence, label_of
 from dfdc_lightning.report.study import Run
-from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, short
+from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, short, slug
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.ranking import MEASURES
 
@@ -19,11 +19,19 @@ _DET_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
 _MOST_POINTS = 2000
 
 
-def learning(name: str, label: str, runs: list[Run]) -> Picture | None:
-    """Loss and AUROC over epochs: mean over seeds, band from lowest to highest seed, best epochs marked."""
-    runs = [run for run in runs if run.epochs]
-    if not runs:
-        return None
+def learning(evidence: Evidence) -> list[Picture]:
+    """Loss and AUROC over epochs, a picture for each experiment with an epoch to show."""
+    pictures = []
+    for study in evidence.studies:
+        for name in study.experiments:
+            runs = [run for run in study.runs if run.experiment == name and run.epochs]
+            if runs:
+                pictures.append(_learning(label_of(name, study, evidence.studies), runs))
+    return pictures
+
+
+def _learning(label: str, runs: list[Run]) -> Picture:
+    """Mean over seeds, band from lowest to highest seed, best epochs marked."""
     figure = canvas(4.8)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for axes, key, unit in ((upper, "loss", "loss (nats)"), (lower, "auroc", "AUROC")):
@@ -46,7 +54,7 @@ def learning(name: str, label: str, runs: list[Run]) -> Picture | None:
         f"Loss and AUROC of {label} over epochs: mean over {_seeds(len(runs))}, the band reaches from the "
         "lowest to the highest seed; stars mark each seed's best epoch by validation AUROC."
     )
-    return Picture(f"learning_{name}", f"{label}: learning curves", caption, figure)
+    return Picture(f"learning_{slug(label)}", f"{label}: learning curves", caption, figure)
 
 
 def _band(axes: Axes, runs: list[Run], key: str, i: int, label: str) -> None:
@@ -65,7 +73,7 @@ def _band(axes: Axes, runs: list[Run], key: str, i: int, label: str) -> None:
     )
 
 
-def roc(evidence: Evidence) -> Picture:
+def roc(evidence: Evidence) -> list[Picture]:
     """ROC curves of the best runs."""
     figure = canvas(4.6)
     axes = figure.subplots()
@@ -76,10 +84,10 @@ def roc(evidence: Evidence) -> Picture:
     axes.set(xlim=(-1, 101), ylim=(-1, 101), aspect="equal", title="ROC of the best runs (AUROC)")
     legend(figure, [str(line.get_label()) for line in axes.lines[:-1]])
     caption = "ROC curve of each experiment's best run on test videos; the grey diagonal is chance."
-    return Picture("roc", "ROC curves", caption, figure)
+    return [Picture("roc", "ROC curves", caption, figure)]
 
 
-def det(evidence: Evidence) -> Picture:
+def det(evidence: Evidence) -> list[Picture]:
     """Detection error trade-off: both error rates on normal-deviate axes (Martin et al., 1997)."""
     figure = canvas(4.6)
     axes = figure.subplots()
@@ -101,7 +109,7 @@ def det(evidence: Evidence) -> Picture:
         "lower left is better, the grey line crosses each curve at its equal error rate. A run that "
         "separates all videos has no curve here."
     )
-    return Picture("det", "DET curves", caption, figure)
+    return [Picture("det", "DET curves", caption, figure)]
 
 
 def _of_best_runs(evidence: Evidence, measure: str) -> Iterator[tuple[measures.Curve, dict[str, Any]]]:

@@ -9,7 +9,7 @@ from dfdc_lightning.results.measures import NAMES
 from dfdc_lightning.results.ranking import MEASURES
 
 
-def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:
+def all_runs(evidence: Evidence, measure: str = "auroc") -> list[Picture]:
     """One dot a run with its bootstrap interval, grouped by experiment; a bar marks the mean over seeds."""
     place = MEASURES.index(measure)
     n = sum(len(experiment.runs) for experiment in evidence.experiments)
@@ -48,13 +48,13 @@ def all_runs(evidence: Evidence, measure: str = "auroc") -> Picture:
         f"{NAMES[measure]} of every run with its {percent(evidence.confidence)} bootstrap interval over "
         "test videos; the pale bar is the experiment's mean over seeds."
     )
-    return Picture(f"runs_{measure}", f"All runs: {NAMES[measure]}", caption, figure)
+    return [Picture(f"runs_{measure}", f"All runs: {NAMES[measure]}", caption, figure)]
 
 
-def differences(evidence: Evidence) -> Picture | None:
+def differences(evidence: Evidence) -> list[Picture]:
     """AUROC differences of means with their paired intervals."""
     if not evidence.comparisons:
-        return None
+        return []
     figure = canvas(1.2 + 0.36 * len(evidence.comparisons))
     axes = figure.subplots()
     for y, c in enumerate(evidence.comparisons):
@@ -74,4 +74,4 @@ def differences(evidence: Evidence) -> Picture | None:
         f"Difference of mean AUROC with its paired {percent(evidence.confidence)} bootstrap interval over "
         "test videos; filled dots are clear of zero after Holm's correction, hollow ones are not."
     )
-    return Picture("differences", "Differences to the reference", caption, figure)
+    return [Picture("differences", "Differences to the reference", caption, figure)]

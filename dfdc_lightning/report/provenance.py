@@ -27,7 +27,7 @@ def differences(evidence: Evidence) -> Table:
         f"Against the first run of {evidence.baseline} (or of the study, without one); seeds, and whatever "
         "cannot change a result, aside."
     )
-    return Table("configurations", "Configuration differences", caption, columns, rows)
+    return Table("configurations", "Configuration differences", caption, columns, rows, prose=True)
 
 
 def _rows_of_experiment(runs: list[Run], reference: Run) -> list[list[str]]:
@@ -66,7 +66,25 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, node
 
 
-def data(study: Study) -> list[tuple[str, str]]:
+def data(evidence: Evidence) -> Table:
+    """What each study was trained and tested on."""
+    return _facts("data", "Data", {study.name: facts_of_data(study) for study in evidence.studies})
+
+
+def environment(evidence: Evidence) -> Table:
+    """With what each study was trained."""
+    facts = {study.name: facts_of_environment(study) for study in evidence.studies}
+    return _facts("environment", "Versions and hardware", facts)
+
+
+def _facts(name: str, title: str, facts: dict[str, list[tuple[str, str]]]) -> Table:
+    """One row per fact, one column per study."""
+    keys = dict.fromkeys(key for pairs in facts.values() for key, _ in pairs)
+    rows = [[key, *(dict(pairs).get(key, ABSENT) for pairs in facts.values())] for key in keys]
+    return Table(name, title, "Of the finished runs.", ["", *facts], rows, prose=True)
+
+
+def facts_of_data(study: Study) -> list[tuple[str, str]]:
     """Cache, profile, split and counts; several values where the finished runs disagree."""
     finished = [run for run in study.runs if run.state == "finished"]
     facts = [
@@ -96,7 +114,7 @@ def _leaks(run: Run) -> bool:
     return bool(set(run.splits["val"].group) & set(run.splits["test"].group))
 
 
-def environment(study: Study) -> list[tuple[str, str]]:
+def facts_of_environment(study: Study) -> list[tuple[str, str]]:
     """Versions and hardware of the finished runs, and the seconds they took."""
     finished = [run for run in study.runs if run.state == "finished"]
     facts = []

@@ -1,6 +1,8 @@
 """How figures look: phone width, colours for the colour-blind, line styles and hatches for grey print."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -45,12 +47,15 @@ def look(i: int) -> Look:
 
 
 class Picture(NamedTuple):
-    """A figure, its file name, its title and a sentence on what is seen (caption and alternative text)."""
+    """A figure, its file name, its title and a sentence on what is seen (caption and alternative text).
+
+    A picture that another command made is the path of its PNG file.
+    """
 
     name: str
     title: str
     caption: str
-    figure: Figure
+    figure: Figure | Path
 
 
 def canvas(height: float) -> Figure:
@@ -66,3 +71,8 @@ def short(name: str, most: int = 24) -> str:
 def legend(figure: Figure, labels: Sequence[str]) -> None:
     """A legend of experiments below a figure, in two columns where their labels leave room for these."""
     figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels)) <= 30 else 1, fontsize=8)
+
+
+def slug(label: str) -> str:
+    """A label as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", label)

@@ -10,13 +10,17 @@ ABSENT = "–"
 
 
 class Table(NamedTuple):
-    """Cells as text; the caption says what the numbers do and do not account for."""
+    """Cells as text; the caption says what the numbers do and do not account for.
+
+    In `prose`, cells are words that may be broken into lines.
+    """
 
     name: str
     title: str
     caption: str
     columns: list[str]
     rows: list[list[str]]
+    prose: bool = False
 
     @property
     def width(self) -> int:

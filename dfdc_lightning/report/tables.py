@@ -1,4 +1,4 @@
-"""Every table of the report, in the order of the page; captions say what numbers account for and what not."""
+"""Tables of what was measured; captions say what numbers account for and what not."""
 
 import numpy as np
 
@@ -8,23 +8,6 @@ from dfdc_lightning.report.table import ABSENT, Table, number, p_value, percent,
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.measures import LOWER_IS_BETTER, NAMES
 from dfdc_lightning.results.ranking import MEASURES
-
-
-def all_tables(evidence: Evidence) -> list[Table]:
-    """Every table, in the order of the page. Tables without a row are left out."""
-    tables = [results(evidence)]
-    tables += [one_measure(evidence, name) for name in MEASURES]
-    tables += [
-        chosen(evidence),
-        differences(evidence),
-        significance(evidence),
-        levels(evidence),
-        confusions(evidence),
-        thresholds(evidence),
-        calibration(evidence),
-        runs(evidence),
-    ]
-    return [table for table in tables if table.rows]
 
 
 def results(evidence: Evidence) -> Table:

@@ -5,11 +5,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from dfdc_lightning.report.evidence import Evidence, Experiment, RunEvidence
-from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR, Picture, canvas, short
+from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR, Picture, canvas, short, slug
 from dfdc_lightning.results import measures
 
 
-def confusion(name: str, experiment: Experiment) -> Picture:
+def confusions(evidence: Evidence) -> list[Picture]:
+    """Confusion matrices, a picture for each experiment."""
+    return [_confusion(slug(experiment.label), experiment) for experiment in evidence.experiments]
+
+
+def _confusion(name: str, experiment: Experiment) -> Picture:
     """Confusion matrix of the best run, and below of each seed."""
     columns = min(len(experiment.runs), 5)
     rows = -(-len(experiment.runs) // columns)
@@ -53,7 +58,12 @@ def _matrix(axes: Axes, run: RunEvidence, large: bool) -> None:
         axes.set_title(f"seed {run.run.seed}", fontsize=8)
 
 
-def histogram(name: str, experiment: Experiment) -> Picture:
+def histograms(evidence: Evidence) -> list[Picture]:
+    """Scores by label, a picture for each experiment."""
+    return [_histogram(slug(experiment.label), experiment) for experiment in evidence.experiments]
+
+
+def _histogram(name: str, experiment: Experiment) -> Picture:
     """Scores of the best run by label."""
     best = experiment.best()
     figure = canvas(3.2)
@@ -73,7 +83,12 @@ def histogram(name: str, experiment: Experiment) -> Picture:
     return Picture(f"scores_{name}", f"{experiment.label}: scores by label", caption, figure)
 
 
-def reliability(name: str, experiment: Experiment) -> Picture:
+def reliabilities(evidence: Evidence) -> list[Picture]:
+    """Reliability, a picture for each experiment."""
+    return [_reliability(slug(experiment.label), experiment) for experiment in evidence.experiments]
+
+
+def _reliability(name: str, experiment: Experiment) -> Picture:
     """How often videos of a score are FAKE: each seed's points, all seeds as a line, and where scores lie."""
     figure = canvas(4.2)
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -100,15 +115,15 @@ def reliability(name: str, experiment: Experiment) -> Picture:
     return Picture(f"reliability_{name}", f"{experiment.label}: reliability", caption, figure)
 
 
-def uncertain(evidence: Evidence, n: int = 6) -> Picture | None:
+def uncertain(evidence: Evidence, n: int = 6) -> list[Picture]:
     """Frame scores over time of the videos whose score lies closest to the threshold."""
     scored = [experiment for experiment in evidence.experiments if experiment.runs[0].test.frames.size]
     if not scored:
-        return None
+        return []
     experiment = max(scored, key=lambda e: e.values("auroc").mean())
     run = experiment.best()
     if not run.test.frames.size:
-        return None
+        return []
     threshold = run.run.threshold
     order = np.argsort(np.abs(run.test.score - threshold), kind="stable")[:n]
     figure = canvas(1.0 + 1.35 * -(-len(order) // 2))
@@ -131,4 +146,4 @@ def uncertain(evidence: Evidence, n: int = 6) -> Picture | None:
         f"best run of {experiment.label} (seed {run.run.seed}); dashed: threshold {threshold:g}, dotted: "
         "the video's score."
     )
-    return Picture("uncertain", "The most uncertain videos over time", caption, figure)
+    return [Picture("uncertain", "The most uncertain videos over time", caption, figure)]

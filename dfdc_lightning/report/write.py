@@ -6,12 +6,11 @@ from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
-from dfdc_lightning.report.figures import all_figures, save
+from dfdc_lightning.report.figures import save
 from dfdc_lightning.report.page import html
-from dfdc_lightning.report.provenance import differences
 from dfdc_lightning.report.published import published
+from dfdc_lightning.report.sections import contents
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.tables import all_tables
 
 
 def write_report(
@@ -42,15 +41,17 @@ def write_report(
             f"study={','.join(studies)}: no run can be used yet ({reasons}): finish one with python train.py"
         )
     folder = Path(root) / evidence.name / "report"
-    tables, pictures = all_tables(evidence), all_figures(evidence)
-    for table in [*tables, differences(evidence)]:
+    sections = contents(evidence)
+    tables = [table for section in sections for table in section.tables]
+    pictures = [picture for section in sections for picture in section.pictures]
+    for table in tables:
         for ending, text in (("md", table.markdown() + "\n"), ("csv", table.csv()), ("tex", table.latex())):
             atomic.write_text(folder / "tables" / f"{table.name}.{ending}", text)
     for picture in pictures:
         save(picture, folder / "figures")
-    _clear(folder / "tables", {table.name for table in [*tables, differences(evidence)]})
+    _clear(folder / "tables", {table.name for table in tables})
     _clear(folder / "figures", {picture.name for picture in pictures})
-    atomic.write_text(folder / "index.html", html(evidence, tables, pictures, folder / "figures"))
+    atomic.write_text(folder / "index.html", html(evidence, sections, folder / "figures"))
     atomic.write_text(folder / "model_card.md", model_card(evidence))
     return evidence, folder
 
