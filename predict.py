@@ -13,9 +13,9 @@ from dfdc_lightning.runs import command, one_sentence
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 @one_sentence()
 def main(config: DictConfig) -> None:
-    """Judge what `video` names with the run or the exported model that `run` names."""
+    """Predictor what `video` names with the run or the exported model that `run` names."""
     from dfdc_lightning.errors import UserError
-    from dfdc_lightning.predict.session import Wishes, predict
+    from dfdc_lightning.predict.session import Options, predict
 
     for key in ("video", "run"):
         if config.get(key) in (None, "", []):
@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
         if isinstance(config.video, str | int | float)
         else [str(v) for v in config.video],
         Path(str(config.run)),
-        Wishes(
+        Options(
             config.threshold,
             config.format,
             Path(str(config.out)) if config.out else None,

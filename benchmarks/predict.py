@@ -131,12 +131,12 @@ def measure(folder: Path, model: Path | None, repeats: int) -> list[Timing]:
         *(
             timed(
                 f"a clip of {CLIPS}, {engine}",
-                [*command, f"video={many}", f"run={judge}"],
+                [*command, f"video={many}", f"run={predictor}"],
                 max(1, repeats // 2),
                 2.0,
                 CLIPS,
             )
-            for engine, judge in (("ONNX", exported), ("torch", trained))
+            for engine, predictor in (("ONNX", exported), ("torch", trained))
         ),
     ]
 

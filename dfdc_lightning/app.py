@@ -22,10 +22,10 @@ import av
 from dfdc_lightning import checks
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.predict.judges import Judge, open_judge
 from dfdc_lightning.predict.many import ENDINGS
 from dfdc_lightning.predict.page import body
-from dfdc_lightning.predict.verdict import Prepare, judge_video
+from dfdc_lightning.predict.predictors import Predictor, open_predictor
+from dfdc_lightning.predict.verdict import Prepare, predict_video
 from dfdc_lightning.runs import command
 from dfdc_lightning.video.packets import opened, survey
 
@@ -36,11 +36,11 @@ _INTRO = (
 )
 
 
-class Desk:
-    """Judges one upload after the other.
+class VerdictService:
+    """Gives one upload after the other its verdict.
 
     Args:
-        judge: The model.
+        predictor: The model.
         prepare: The preparation the model was trained with.
         threshold: A higher score is called FAKE; None takes validation's.
         seconds: Longer videos are sent back.
@@ -48,16 +48,16 @@ class Desk:
     """
 
     def __init__(
-        self, judge: Judge, prepare: Prepare, threshold: float | None, seconds: int, megabytes: int
+        self, predictor: Predictor, prepare: Prepare, threshold: float | None, seconds: int, megabytes: int
     ) -> None:
-        self.judge, self.prepare, self.threshold = judge, prepare, threshold
+        self.predictor, self.prepare, self.threshold = predictor, prepare, threshold
         self.seconds, self.megabytes = seconds, megabytes
 
     def verdict(self, upload: Path) -> str:
-        """HTML for an upload: its verdict, or why there is none. The upload is gone afterwards."""
+        """Return HTML for an upload, its verdict or why there is none, and delete the upload."""
         try:
             self._refuse_long(upload)
-            return body(judge_video(self.prepare(upload), self.judge, self.threshold, maps=True))
+            return body(predict_video(self.prepare(upload), self.predictor, self.threshold, maps=True))
         except UserError as error:
             sentence = str(error).replace(str(upload), upload.name)
             return f'<p role="alert"><strong>No verdict:</strong> {escape(sentence)}</p>'
@@ -81,11 +81,11 @@ class Desk:
 
 
 @contextmanager
-def serving(desk: Desk, port: int | None) -> Iterator[str]:
+def serving(service: VerdictService, port: int | None) -> Iterator[str]:
     """Serve the page while the block runs; uploads lie in a folder of their own that goes with it.
 
     Args:
-        desk: Who judges.
+        service: What gives verdicts.
         port: On the loopback address; None takes a free one.
 
     Yields:
@@ -97,7 +97,7 @@ def serving(desk: Desk, port: int | None) -> Iterator[str]:
     uploads = tempfile.mkdtemp(prefix="dfdc-lightning-uploads-")
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": uploads, "HF_HUB_OFFLINE": "1"}
     try:
-        blocks, gradio = _page(desk)
+        blocks, gradio = _page(service)
         try:
             _, address, _ = blocks.launch(
                 server_name="127.0.0.1",
@@ -105,7 +105,7 @@ def serving(desk: Desk, port: int | None) -> Iterator[str]:
                 share=False,
                 quiet=True,
                 prevent_thread_lock=True,
-                max_file_size=desk.megabytes * 2**20,
+                max_file_size=service.megabytes * 2**20,
                 ssr_mode=False,
                 run_history=False,
                 footer_links=[],
@@ -121,18 +121,18 @@ def serving(desk: Desk, port: int | None) -> Iterator[str]:
         shutil.rmtree(uploads, ignore_errors=True)
 
 
-def _page(desk: Desk) -> tuple[Any, Any]:
+def _page(service: VerdictService) -> tuple[Any, Any]:
     try:
         import gradio
     except ModuleNotFoundError:
         raise UserError("the page needs gradio: pip install 'dfdc-lightning[app]'") from None
 
     def judged(upload: str | None) -> tuple[None, str]:
-        return None, "" if upload is None else desk.verdict(Path(upload))
+        return None, "" if upload is None else service.verdict(Path(upload))
 
     blocks = gradio.Blocks(title="dfdc_lightning", analytics_enabled=False, delete_cache=(60, 600))
     with blocks:
-        gradio.Markdown(_INTRO.format(seconds=desk.seconds, megabytes=desk.megabytes))
+        gradio.Markdown(_INTRO.format(seconds=service.seconds, megabytes=service.megabytes))
         upload = gradio.File(label="Video", file_types=list(ENDINGS), height=140)
         result = gradio.HTML()
         upload.upload(judged, upload, [upload, result], api_visibility="private")
@@ -155,12 +155,12 @@ def main() -> None:
     )
     seconds, megabytes = (checks.whole(key, _number(given[key]), 1) for key in ("seconds", "megabytes"))
     port = checks.whole("port", _number(given["port"]), 1, 2**16 - 1)
-    judge = open_judge(Path(given["run"]))
-    prepare = Prepare(judge.card.make_preparation(given["face_detector.model"] or None))
+    predictor = open_predictor(Path(given["run"]))
+    prepare = Prepare(predictor.card.make_preparation(given["face_detector.model"] or None))
     prepare.preparation.ready()
-    desk = Desk(judge, prepare, _threshold(given["threshold"]), seconds, megabytes)
+    service = VerdictService(predictor, prepare, _threshold(given["threshold"]), seconds, megabytes)
     heed_signals()
-    with serving(desk, port) as address, contextlib.suppress(KeyboardInterrupt):
+    with serving(service, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)
         threading.Event().wait()
 

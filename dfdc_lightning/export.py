@@ -24,14 +24,13 @@ from torch.overrides import TorchFunctionMode
 from dfdc_lightning import atomic
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError, writing
-from dfdc_lightning.explain.gradcam import read_with_maps
-from dfdc_lightning.explain.reading import Reading
-from dfdc_lightning.explain.readout import Readout
+from dfdc_lightning.explain.gradcam import predict_with_maps
+from dfdc_lightning.explain.prediction import Prediction, clip_and_frame_logits
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.predict.card import Card
-from dfdc_lightning.predict.judges import OnnxJudge
 from dfdc_lightning.predict.model_card import model_card
+from dfdc_lightning.predict.predictors import OnnxPredictor
 from dfdc_lightning.runs import Run, command
 
 TOLERANCE = 1e-3  # largest difference between the engines: of a logit, and of a map in its strongest place
@@ -58,20 +57,20 @@ class _PlainMean(TorchFunctionMode):
 
 
 class Parity:
-    """How far onnxruntime is from torch on the same clips.
+    """Compares onnxruntime with torch on the same clips.
 
     Args:
-        torch_reading: What torch says.
-        onnx_reading: What onnxruntime says.
+        torch_prediction: From torch, with maps.
+        onnx_prediction: From onnxruntime, with maps.
     """
 
-    def __init__(self, torch_reading: Reading, onnx_reading: Reading) -> None:
-        assert torch_reading.maps is not None and onnx_reading.maps is not None
-        self.clips = len(torch_reading.logits)
-        self.logit = _largest(torch_reading.logits - onnx_reading.logits)
-        self.score = _largest(torch_reading.scores - onnx_reading.scores)
-        strongest = max(_largest(torch_reading.maps), 1e-12)
-        self.maps = _largest(torch_reading.maps - onnx_reading.maps) / strongest
+    def __init__(self, torch_prediction: Prediction, onnx_prediction: Prediction) -> None:
+        assert torch_prediction.maps is not None and onnx_prediction.maps is not None
+        self.clips = len(torch_prediction.logits)
+        self.logit = _largest(torch_prediction.logits - onnx_prediction.logits)
+        self.score = _largest(torch_prediction.scores - onnx_prediction.scores)
+        strongest = max(_largest(torch_prediction.maps), 1e-12)
+        self.maps = _largest(torch_prediction.maps - onnx_prediction.maps) / strongest
 
     def __str__(self) -> str:
         return (
@@ -97,7 +96,9 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
     program = traced(detector, faces[:2])
     with atomic.replacing(out / "model.onnx") as temporary:
         program.save(temporary, external_data=False)
-        parity = Parity(read_with_maps(detector, faces), OnnxJudge(temporary, card).read(faces, maps=True))
+        parity = Parity(
+            predict_with_maps(detector, faces), OnnxPredictor(temporary, card).predict(faces, maps=True)
+        )
         if not max(parity.logit, parity.maps) <= TOLERANCE:  # NaN is a difference too
             raise UserError(
                 f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}"
@@ -111,8 +112,8 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
     return parity
 
 
-def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, frame logits and signed Grad-CAM maps in operations that can be traced, gradient included.
+def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute logits and signed Grad-CAM maps in operations that can be traced, gradient included.
 
     It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the
     export compares the two on every model it writes.
@@ -123,10 +124,10 @@ def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tens
         kept.append(output.detach().requires_grad_())
         return kept[0]
 
-    hook = readout.detector.last_conv.register_forward_hook(cut)
+    hook = detector.last_conv.register_forward_hook(cut)
     try:
         with torch.enable_grad():
-            logits, frame_logits = readout(faces)
+            logits, frame_logits = clip_and_frame_logits(detector, faces)
             (gradient,) = torch.autograd.grad(logits.sum(), kept[0])
     finally:
         hook.remove()
@@ -135,17 +136,17 @@ def with_maps(readout: Readout, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tens
 
 
 def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
-    """The ONNX program of a detector, traced with two clips and valid for any number of them.
+    """Trace a detector with two clips into an ONNX program for any number of them.
 
     Args:
         detector: On the CPU; it stays as it is.
         faces: Two clips of the length and size that every later clip must have.
     """
-    readout = Readout(copy.deepcopy(detector).eval().requires_grad_(requires_grad=False))
+    frozen = copy.deepcopy(detector).eval().requires_grad_(requires_grad=False)
     example = torch.from_numpy(faces)
 
-    def read(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return with_maps(readout, faces)
+    def predict(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return with_maps(frozen, faces)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own exporter about torch's own future
@@ -153,12 +154,12 @@ def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.
             _PlainMean(),
             torch.backends.mkldnn.flags(enabled=False),
         ):  # whose fused LSTM no other engine knows
-            graph = make_fx(read, _BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True)(example)
+            graph = make_fx(predict, _BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True)(example)
         program = torch.onnx.export(
             graph,
             (example,),
             input_names=["faces"],
-            output_names=list(Reading._fields),
+            output_names=list(Prediction._fields),
             dynamic_shapes=({0: torch.export.Dim("clips")},),
             dynamo=True,
             verbose=False,

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from forgeries import ROOT, Trained
 
-from dfdc_lightning.app import Desk, heed_signals, main
+from dfdc_lightning.app import VerdictService, heed_signals, main
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.predict.judges import open_judge
+from dfdc_lightning.predict.predictors import open_predictor
 from dfdc_lightning.predict.verdict import Prepare
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -30,9 +30,11 @@ QUIET = [
 
 
 @pytest.fixture(scope="module")
-def desk(trained: Trained) -> Desk:
-    judge = open_judge(trained.run)
-    return Desk(judge, Prepare(judge.card.make_preparation()), threshold=0.6, seconds=2, megabytes=1)
+def service(trained: Trained) -> VerdictService:
+    predictor = open_predictor(trained.run)
+    return VerdictService(
+        predictor, Prepare(predictor.card.make_preparation()), threshold=0.6, seconds=2, megabytes=1
+    )
 
 
 @pytest.fixture
@@ -41,33 +43,33 @@ def upload(trained: Trained, tmp_path: Path) -> Path:
     return Path(shutil.copy(trained.video(name), tmp_path / "mine.mp4"))
 
 
-def test_an_upload_is_judged_and_removed(desk: Desk, upload: Path) -> None:
-    page = desk.verdict(upload)
+def test_an_upload_is_judged_and_removed(service: VerdictService, upload: Path) -> None:
+    page = service.verdict(upload)
     assert "mine.mp4" in page and "Score over time" in page and "evidence in frame" in page
     assert not upload.exists()
 
 
 def test_what_is_too_long_or_no_video_is_sent_back_and_removed(
-    desk: Desk, upload: Path, tmp_path: Path
+    service: VerdictService, upload: Path, tmp_path: Path
 ) -> None:
-    short = Desk(desk.judge, desk.prepare, None, seconds=0, megabytes=1)
+    short = VerdictService(service.predictor, service.prepare, None, seconds=0, megabytes=1)
     assert "mine.mp4 takes 1 seconds, at most 0 are looked at" in short.verdict(upload)
     assert not upload.exists()
     text = tmp_path / "<i>text.mp4"
     text.write_text("no video")
-    answer = desk.verdict(text)
+    answer = service.verdict(text)
     assert "No verdict:" in answer and "&lt;i&gt;text.mp4 cannot be read" in answer
     assert str(tmp_path) not in answer, "a page does not tell where files lie"
     assert not text.exists()
 
 
-def test_a_file_dropped_twice_is_said_to_be_gone(desk: Desk, upload: Path) -> None:
-    assert "Score over time" in desk.verdict(upload)
-    assert "mine.mp4 was dropped twice" in desk.verdict(upload)
+def test_a_file_dropped_twice_is_said_to_be_gone(service: VerdictService, upload: Path) -> None:
+    assert "Score over time" in service.verdict(upload)
+    assert "mine.mp4 was dropped twice" in service.verdict(upload)
 
 
 def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
-    desk: Desk, upload: Path, tmp_path: Path
+    service: VerdictService, upload: Path, tmp_path: Path
 ) -> None:
     stream = tmp_path / "stream.mkv"
     with av.open(str(upload)) as source, av.open(str(stream), "w", options={"live": "1"}) as target:
@@ -78,7 +80,7 @@ def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
                 target.mux(packet)
     with av.open(str(stream)) as container:
         assert container.duration is None
-    short = Desk(desk.judge, desk.prepare, None, seconds=0, megabytes=1)
+    short = VerdictService(service.predictor, service.prepare, None, seconds=0, megabytes=1)
     assert "stream.mkv takes 1 seconds, at most 0 are looked at" in short.verdict(stream)
 
 

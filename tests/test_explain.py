@@ -20,11 +20,10 @@ from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.__main__ import main
 from dfdc_lightning.explain.gallery import choose
-from dfdc_lightning.explain.gradcam import read_with_maps
+from dfdc_lightning.explain.gradcam import predict_with_maps
 from dfdc_lightning.explain.mean_map import MeanMap
 from dfdc_lightning.explain.overlay import overlay
-from dfdc_lightning.explain.reading import evidence
-from dfdc_lightning.explain.readout import read
+from dfdc_lightning.explain.prediction import evidence, predict
 from dfdc_lightning.explain.strip import Subject, draw_strip
 from dfdc_lightning.models.detector import Detector, scores
 from dfdc_lightning.report.style import RC
@@ -41,21 +40,21 @@ def clips() -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_frame_of_every_detector_has_a_map(kind: str, clips: np.ndarray) -> None:
     detector = build(kind, timm.create_model("test_resnet", num_classes=0))
-    reading = read_with_maps(detector, clips)
-    assert reading.maps is not None and reading.maps.shape == (2, 5, 2, 2)
-    assert reading.maps.any()
+    prediction = predict_with_maps(detector, clips)
+    assert prediction.maps is not None and prediction.maps.shape == (2, 5, 2, 2)
+    assert prediction.maps.any()
     with torch.no_grad():
         batch = torch.from_numpy(clips)
-        np.testing.assert_allclose(reading.scores, scores(detector.eval()(batch)).numpy(), atol=1e-6)
-        np.testing.assert_allclose(reading.frame_logits, detector.frame_logits(batch).numpy(), atol=1e-6)
+        np.testing.assert_allclose(prediction.scores, scores(detector.eval()(batch)).numpy(), atol=1e-6)
+        np.testing.assert_allclose(prediction.frame_logits, detector.frame_logits(batch).numpy(), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clips_maps_do_not_depend_on_its_neighbours_in_the_batch(
     kind: str, taught: dict[str, Detector], forgeries: Forgeries
 ) -> None:
-    together = read_with_maps(taught[kind], forgeries.faces[:3]).maps
-    alone = read_with_maps(taught[kind], forgeries.faces[1:2]).maps
+    together = predict_with_maps(taught[kind], forgeries.faces[:3]).maps
+    alone = predict_with_maps(taught[kind], forgeries.faces[1:2]).maps
     assert together is not None and alone is not None
     np.testing.assert_allclose(together[1], alone[0], atol=1e-5 * np.abs(alone).max())
 
@@ -71,7 +70,7 @@ def test_evidence_for_fake_is_the_librarys_own_map(taught: dict[str, Detector], 
 
     with GradCAM(Frames(), [taught["frame"].last_conv]) as cam:
         theirs = cam(torch.from_numpy(forgeries.faces[0]), [lambda logit: logit.sum()] * 6)
-    maps = read_with_maps(taught["frame"], forgeries.faces[:1]).maps
+    maps = predict_with_maps(taught["frame"], forgeries.faces[:1]).maps
     assert maps is not None
     for mine, expected in zip(evidence(maps[0], fake=True), theirs, strict=True):
         large = cv2.resize(mine - mine.min(), (SIDE, SIDE))
@@ -89,7 +88,7 @@ def test_evidence_for_real_is_the_map_of_the_negated_logit(
     with torch.no_grad():
         negated.head.weight.neg_()
         negated.head.bias.neg_()
-    maps, mirrored = (read_with_maps(each, forgeries.faces[:2]).maps for each in (taught[kind], negated))
+    maps, mirrored = (predict_with_maps(each, forgeries.faces[:2]).maps for each in (taught[kind], negated))
     assert maps is not None and mirrored is not None
     np.testing.assert_allclose(
         evidence(maps, fake=False), evidence(mirrored, fake=True), atol=1e-5 * np.abs(maps).max()
@@ -101,8 +100,8 @@ def test_frozen_layers_do_not_hide_the_map(
     kind: str, taught: dict[str, Detector], forgeries: Forgeries
 ) -> None:
     frozen = copy.deepcopy(taught[kind]).requires_grad_(requires_grad=False)
-    open_maps = read_with_maps(taught[kind], forgeries.faces[:1]).maps
-    maps = read_with_maps(frozen, forgeries.faces[:1]).maps
+    open_maps = predict_with_maps(taught[kind], forgeries.faces[:1]).maps
+    maps = predict_with_maps(frozen, forgeries.faces[:1]).maps
     assert maps is not None and open_maps is not None
     np.testing.assert_array_equal(maps, open_maps)
 
@@ -115,7 +114,7 @@ def test_maps_change_when_the_weights_are_randomised(
     torch.manual_seed(1)
     random = build(kind)
     learnt, blind = (
-        read_with_maps(each, forgeries.faces[forgeries.label]).maps for each in (taught[kind], random)
+        predict_with_maps(each, forgeries.faces[forgeries.label]).maps for each in (taught[kind], random)
     )
     assert learnt is not None and blind is not None
     alike = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(learnt[:, 0], blind[:, 0], strict=True)]
@@ -124,11 +123,11 @@ def test_maps_change_when_the_weights_are_randomised(
 
 def fakes_told(detector: Detector, forgeries: Forgeries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which clips are FAKE and rightly judged, with their logits and maps."""
-    reading = read_with_maps(detector, forgeries.faces)
-    assert reading.maps is not None
-    right = forgeries.label & (reading.scores > 0.5)
+    prediction = predict_with_maps(detector, forgeries.faces)
+    assert prediction.maps is not None
+    right = forgeries.label & (prediction.scores > 0.5)
     assert right.sum() >= 0.5 * forgeries.label.sum(), "it has not learnt enough to be asked where it looks"
-    return right, reading.logits[right], reading.maps[right]
+    return right, prediction.logits[right], prediction.maps[right]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,15 +159,15 @@ def test_hiding_the_evidence_lowers_the_score_more_than_hiding_as_much_elsewhere
             large = cv2.resize(each if most else -each, (SIDE, SIDE))
             plain = face.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
             np.copyto(face, plain, where=large >= np.quantile(large, 0.8))
-        return logits.mean(1) - read(taught[kind], hidden).logits.mean(1)
+        return logits.mean(1) - predict(taught[kind], hidden).logits.mean(1)
 
     assert drop(most=True).mean() > 0.1 + drop(most=False).mean()
 
 
 def test_real_faces_show_less_evidence_for_fake(taught: dict[str, Detector], forgeries: Forgeries) -> None:
-    reading = read_with_maps(taught["frame"], forgeries.faces)
-    assert reading.maps is not None
-    strength = evidence(reading.maps, fake=True).mean(axis=(1, 2, 3))
+    prediction = predict_with_maps(taught["frame"], forgeries.faces)
+    assert prediction.maps is not None
+    strength = evidence(prediction.maps, fake=True).mean(axis=(1, 2, 3))
     assert strength[~forgeries.label].mean() < 0.5 * strength[forgeries.label].mean()
 
 
@@ -177,7 +176,7 @@ def test_the_backbone_works_once_for_clip_and_frames(
 ) -> None:
     detector, passes = taught["sequence"], []
     hook = detector.backbone.register_forward_hook(lambda *call: passes.append(1))
-    read(detector, forgeries.faces[:1])
+    predict(detector, forgeries.faces[:1])
     hook.remove()
     assert passes == [1]
     assert not {"features", "frame_logits"} & vars(detector).keys(), "the detector is as it was"
@@ -228,7 +227,9 @@ def test_the_title_of_a_strip_lies_inside_the_picture(frames: int, video: str) -
 
 
 def test_maps_of_four_places_are_not_said_to_lie_on_the_face() -> None:
-    coarse, fine = (MeanMap(0.6).add_all([subject(places=places)]) for places in (2, 7))
+    coarse, fine = MeanMap(0.6), MeanMap(0.6)
+    coarse.add(subject(places=2))
+    fine.add(subject(places=7))
     assert "cannot be told" in coarse.sentence() and "lies on the detected face" not in coarse.sentence()
     assert "lies on the detected face" in fine.sentence() and "cannot be told" not in fine.sentence()
 

@@ -15,13 +15,13 @@ from forgeries import ROOT, Forgeries, Trained, build
 from safetensors.torch import load_file
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.explain.gradcam import read_with_maps
-from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.explain.gradcam import predict_with_maps
+from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.export import Parity, export, traced
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.predict.card import Card
-from dfdc_lightning.predict.judges import open_judge
+from dfdc_lightning.predict.predictors import open_predictor
 from dfdc_lightning.runs import Run
 
 WITHOUT_TORCH = """
@@ -43,10 +43,10 @@ def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path
     return out
 
 
-def onnx_reading(detector: Detector, faces: np.ndarray, path: Path) -> Reading:
+def onnx_prediction(detector: Detector, faces: np.ndarray, path: Path) -> Prediction:
     traced(detector, faces[:2]).save(path, external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return Reading(*session.run(list(Reading._fields), {"faces": faces}))
+    return Prediction(*session.run(list(Prediction._fields), {"faces": faces}))
 
 
 @pytest.mark.parametrize("kind", ["frame", "sequence"])
@@ -55,7 +55,7 @@ def test_a_trained_detector_says_the_same_in_onnxruntime(
 ) -> None:
     faces = np.ascontiguousarray(forgeries.faces[:5, :3])  # traced with two clips, run with five
     parity = Parity(
-        read_with_maps(taught[kind], faces), onnx_reading(taught[kind], faces, tmp_path / "model.onnx")
+        predict_with_maps(taught[kind], faces), onnx_prediction(taught[kind], faces, tmp_path / "model.onnx")
     )
     assert parity.logit < 1e-3 and parity.maps < 1e-3, str(parity)
     assert parity.clips == 5
@@ -67,14 +67,16 @@ def test_an_efficientnet_can_be_exported_too(tmp_path: Path) -> None:
         "frame", timm.create_model("test_efficientnet", num_classes=0)
     )  # SiLU and squeeze-excite
     faces = np.random.default_rng(0).integers(0, 256, (3, 2, 3, 64, 64), dtype=np.uint8)
-    parity = Parity(read_with_maps(detector, faces), onnx_reading(detector, faces, tmp_path / "model.onnx"))
+    parity = Parity(
+        predict_with_maps(detector, faces), onnx_prediction(detector, faces, tmp_path / "model.onnx")
+    )
     assert parity.maps < 1e-3, str(parity)
     assert parity.logit < 1e-3, str(parity)
 
 
 def test_engines_that_differ_are_seen() -> None:
     logits, maps = np.zeros((2, 3), np.float32), np.ones((2, 3, 2, 2), np.float32)
-    parity = Parity(Reading(logits, logits, maps), Reading(logits + 0.5, logits, maps * 1.1))
+    parity = Parity(Prediction(logits, logits, maps), Prediction(logits + 0.5, logits, maps * 1.1))
     assert parity.logit == 0.5
     assert parity.maps == pytest.approx(0.1)
 
@@ -89,13 +91,13 @@ def test_an_export_holds_the_weights_and_a_card(exported: Path, trained: Trained
 
 
 @pytest.mark.parametrize("name", ["", "model.onnx"])
-def test_an_exported_model_judges_as_the_run_does(name: str, exported: Path, trained: Trained) -> None:
+def test_an_exported_model_predicts_what_the_run_does(name: str, exported: Path, trained: Trained) -> None:
     faces = np.stack(
         [FaceCache(trained.cache).read_faces(path.stem) for path in trained.cache.glob("clips/*.npz")]
     )
-    by_run, by_export = open_judge(trained.run), open_judge(exported / name)
+    by_run, by_export = open_predictor(trained.run), open_predictor(exported / name)
     assert by_export.card == by_run.card
-    one, other = by_run.read(faces, maps=False), by_export.read(faces, maps=False)
+    one, other = by_run.predict(faces, maps=False), by_export.predict(faces, maps=False)
     assert one.maps is None and other.maps is None
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
 
@@ -119,14 +121,14 @@ def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:
     shutil.copytree(exported, tmp_path / "cut")
     whole = (tmp_path / "cut" / "model.onnx").read_bytes()
     (tmp_path / "cut" / "model.onnx").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match=r"model\.onnx is damaged or no ONNX model"):
-        open_judge(tmp_path / "cut").read(np.zeros((1, 4, 3, 48, 48), np.uint8), maps=False)
+    with pytest.raises(UserError, match=r"model\.onnx cannot be read as an ONNX model"):
+        open_predictor(tmp_path / "cut").predict(np.zeros((1, 4, 3, 48, 48), np.uint8), maps=False)
     (tmp_path / "cut" / "model.json").write_text('{"name": "half"')
     with pytest.raises(UserError, match=r"model\.json is no model card"):
-        open_judge(tmp_path / "cut")
+        open_predictor(tmp_path / "cut")
     (tmp_path / "cut" / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json does not exist: it belongs beside the model"):
-        open_judge(tmp_path / "cut")
+        open_predictor(tmp_path / "cut")
 
 
 def test_a_model_beside_anothers_card_is_a_sentence(exported: Path, tmp_path: Path) -> None:
@@ -135,10 +137,10 @@ def test_a_model_beside_anothers_card_is_a_sentence(exported: Path, tmp_path: Pa
     detector = build("frame", timm.create_model("test_resnet", num_classes=0))
     traced(detector, np.zeros((2, 3, 3, 48, 48), np.uint8)).save(tmp_path / "mixed" / "model.onnx")
     with pytest.raises(UserError, match=r"is not the model that model\.json describes \(4 faces of 48"):
-        open_judge(tmp_path / "mixed").read(faces, maps=False)
+        open_predictor(tmp_path / "mixed").predict(faces, maps=False)
     (tmp_path / "mixed" / "model.onnx").write_bytes(b"")
-    with pytest.raises(UserError, match=r"model\.onnx is damaged or no ONNX model"):
-        open_judge(tmp_path / "mixed").read(faces, maps=False)
+    with pytest.raises(UserError, match=r"model\.onnx cannot be read as an ONNX model"):
+        open_predictor(tmp_path / "mixed").predict(faces, maps=False)
 
 
 @pytest.mark.parametrize(

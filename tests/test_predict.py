@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from dfdc_lightning.arguments import as_it_is
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.faces.cache import FaceClip
 from dfdc_lightning.faces.conditions import measure
 from dfdc_lightning.faces.extract import FacePreparation
@@ -29,13 +29,13 @@ from dfdc_lightning.faces.face_detector import Haar
 from dfdc_lightning.faces.yunet import YuNet
 from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
 from dfdc_lightning.predict.card import Card
-from dfdc_lightning.predict.cautions import cautions
-from dfdc_lightning.predict.judges import TorchJudge
-from dfdc_lightning.predict.many import Attempt, KnownOutcomes, judge_all
+from dfdc_lightning.predict.many import Attempt, KnownOutcomes, predict_all
 from dfdc_lightning.predict.page import write_page
-from dfdc_lightning.predict.session import Wishes, predict
-from dfdc_lightning.predict.verdict import Prepare, Prepared, judge_video
-from dfdc_lightning.predict.words import as_text, meaning
+from dfdc_lightning.predict.predictors import TorchPredictor
+from dfdc_lightning.predict.session import Options, predict
+from dfdc_lightning.predict.text import as_text, meaning
+from dfdc_lightning.predict.verdict import Prepare, Prepared, predict_video
+from dfdc_lightning.predict.warnings import warnings
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.runs import Run, command
 from dfdc_lightning.video.frames import Frames
@@ -50,13 +50,13 @@ test_rows.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="module")
-def judge(trained: Trained) -> TorchJudge:
-    return TorchJudge(Run(trained.run))
+def predictor(trained: Trained) -> TorchPredictor:
+    return TorchPredictor(Run(trained.run))
 
 
 @pytest.fixture(scope="module")
-def prepare(judge: TorchJudge) -> Prepare:
-    return Prepare(judge.card.make_preparation())
+def prepare(predictor: TorchPredictor) -> Prepare:
+    return Prepare(predictor.card.make_preparation())
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +88,10 @@ def frames_of(path: Path) -> list[np.ndarray]:
 
 
 def test_predict_gives_the_score_of_predictions_csv(
-    trained: Trained, judge: TorchJudge, prepare: Prepare
+    trained: Trained, predictor: TorchPredictor, prepare: Prepare
 ) -> None:
     for row in test_rows(trained):
-        verdict = judge_video(prepare(trained.video(row["video"])), judge, None)
+        verdict = predict_video(prepare(trained.video(row["video"])), predictor, None)
         person = next(person for person in verdict.persons if person.number == 1)
         assert person.score == pytest.approx(float(row["score"]), abs=1e-4)
         of_frames = [float(value) for name, value in row.items() if name.startswith("score_frame_")]
@@ -120,31 +120,31 @@ def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Traine
 
 
 @pytest.mark.parametrize(
-    ("video", "run", "wishes", "sentence"),
+    ("video", "run", "options", "sentence"),
     [
-        ("text.mov", "", Wishes(), "text.mov cannot be read as a video"),
-        ("absent.mp4", "", Wishes(), "absent.mp4 does not exist"),
-        ("a.mp4", "nowhere", Wishes(), "nowhere does not exist: give a run folder, or the model.onnx"),
-        ("a.mp4", ".", Wishes(), "holds no finished run"),
-        ("a.mp4", "a.mp4", Wishes(), "a.mp4 is neither: give a run folder, or the model.onnx"),
-        ("a.mp4", "", Wishes(format="xml"), r"format must be one of text, json, csv \(got xml\)"),
-        ("a.mp4", "", Wishes(threshold=7), r"threshold must be a number from 0 to 1, or null \(got 7\)"),
-        ("a.mp4", "", Wishes(threshold=True), r"threshold must be .*\(got True\)"),
-        ("a.mp4", "", Wishes(workers=0), r"workers must be .* at least 1, or auto \(got 0\)"),
+        ("text.mov", "", Options(), "text.mov cannot be read as a video"),
+        ("absent.mp4", "", Options(), "absent.mp4 does not exist"),
+        ("a.mp4", "nowhere", Options(), "nowhere does not exist: give a run folder, or the model.onnx"),
+        ("a.mp4", ".", Options(), "holds no finished run"),
+        ("a.mp4", "a.mp4", Options(), "a.mp4 is neither: give a run folder, or the model.onnx"),
+        ("a.mp4", "", Options(format="xml"), r"format must be one of text, json, csv \(got xml\)"),
+        ("a.mp4", "", Options(threshold=7), r"threshold must be a number from 0 to 1, or null \(got 7\)"),
+        ("a.mp4", "", Options(threshold=True), r"threshold must be .*\(got True\)"),
+        ("a.mp4", "", Options(workers=0), r"workers must be .* at least 1, or auto \(got 0\)"),
     ],
 )
 def test_what_cannot_be_judged_is_a_sentence(
-    video: str, run: str, wishes: Wishes, sentence: str, trained: Trained, several: Path
+    video: str, run: str, options: Options, sentence: str, trained: Trained, several: Path
 ) -> None:
     with pytest.raises(UserError, match=sentence):
-        predict([str(several / video)], several / run if run else trained.run, wishes)
+        predict([str(several / video)], several / run if run else trained.run, options)
 
 
 def test_a_run_without_checkpoint_is_a_sentence(trained: Trained, several: Path, tmp_path: Path) -> None:
     shutil.copytree(trained.run, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "best.ckpt").unlink()
     with pytest.raises(UserError, match=r"best\.ckpt does not exist"):
-        predict([str(several / "a.mp4")], tmp_path / "run", Wishes())
+        predict([str(several / "a.mp4")], tmp_path / "run", Options())
 
 
 @pytest.mark.parametrize(
@@ -162,17 +162,17 @@ def test_another_preparation_is_refused(
     result["data"]["preparation"] |= change
     (tmp_path / "run" / "result.json").write_text(json.dumps(result))
     with pytest.raises(UserError, match=sentence):
-        predict([str(several / "a.mp4")], tmp_path / "run", Wishes())
+        predict([str(several / "a.mp4")], tmp_path / "run", Options())
 
 
 def test_every_person_is_judged_and_the_highest_score_decides(
-    trained: Trained, judge: TorchJudge, prepare: Prepare, tmp_path: Path
+    trained: Trained, predictor: TorchPredictor, prepare: Prepare, tmp_path: Path
 ) -> None:
     left, right = (
         frames_of(trained.video(row["video"])) for row in (test_rows(trained)[0], test_rows(trained)[-1])
     )
     write_video(tmp_path / "two.mp4", [np.hstack(pair) for pair in zip(left, right, strict=True)])
-    verdict = judge_video(prepare(tmp_path / "two.mp4"), judge, None)
+    verdict = predict_video(prepare(tmp_path / "two.mp4"), predictor, None)
     seen = [person for person in verdict.persons if person.found >= 2]
     assert len(seen) == 2
     assert [person.decides for person in verdict.persons] == [True] + [False] * (len(verdict.persons) - 1)
@@ -181,17 +181,17 @@ def test_every_person_is_judged_and_the_highest_score_decides(
 
 
 class Fixed:
-    """A judge whose scores are given: what follows from scores is tested without a network."""
+    """A predictor whose scores are given: what follows from scores is tested without a network."""
 
     identity = "fixed"
 
     def __init__(self, card: Card, scores: list[float]) -> None:
         self.card, self.logits = card, np.log(np.array(scores) / (1 - np.array(scores))).astype(np.float32)
 
-    def read(self, faces: np.ndarray, maps: bool) -> Reading:
+    def predict(self, faces: np.ndarray, maps: bool) -> Prediction:
         logits = np.repeat(self.logits[: len(faces), None], faces.shape[1], axis=1)
         shown = np.ones((*faces.shape[:2], 3, 3), np.float32) if maps else None
-        return Reading(logits, logits, shown)
+        return Prediction(logits, logits, shown)
 
 
 def clip(found: int = 4, side: float = 150.0) -> FaceClip:
@@ -204,23 +204,25 @@ def prepared(*clips: FaceClip, name: str = "v.mp4") -> Prepared:
     return Prepared(name, 320, 240, 8.0, 8, 1.0, list(clips))
 
 
-def test_a_box_seen_once_is_listed_but_does_not_decide(judge: TorchJudge) -> None:
-    fixed = Fixed(judge.card, [0.3, 0.9])
-    verdict = judge_video(prepared(clip(4), clip(1)), fixed, 0.5)
+def test_a_box_seen_once_is_listed_but_does_not_decide(predictor: TorchPredictor) -> None:
+    fixed = Fixed(predictor.card, [0.3, 0.9])
+    verdict = predict_video(prepared(clip(4), clip(1)), fixed, 0.5)
     assert [(person.number, person.decides) for person in verdict.persons] == [(1, True), (2, False)]
     assert verdict.called == "REAL"
-    alone = judge_video(prepared(clip(1)), Fixed(judge.card, [0.9]), 0.5)
+    alone = predict_video(prepared(clip(1)), Fixed(predictor.card, [0.9]), 0.5)
     assert alone.called == "FAKE", "where nobody is seen longer, the one seen decides"
-    assert "found in 1 of 4 frames only" in alone.person.cautions[0]
+    assert "found in 1 of 4 frames only" in alone.person.warnings[0]
 
 
-def test_a_number_is_a_probability_only_where_it_was_calibrated(judge: TorchJudge) -> None:
-    scored = judge_video(prepared(clip()), Fixed(judge.card, [0.9]), None)
+def test_a_number_is_a_probability_only_where_it_was_calibrated(predictor: TorchPredictor) -> None:
+    scored = predict_video(prepared(clip()), Fixed(predictor.card, [0.9]), None)
     assert scored.person.probability is None
     assert "score 0.900, not a calibrated probability: 2 validation videos" in as_text(scored)
     assert "does not mean that nine in ten" in meaning(scored)
-    card = judge.card._replace(temperature=2.0, calibration="temperature 2, fitted on 300 validation videos")
-    calibrated = judge_video(prepared(clip()), Fixed(card, [0.9]), None)
+    card = predictor.card._replace(
+        temperature=2.0, calibration="temperature 2, fitted on 300 validation videos"
+    )
+    calibrated = predict_video(prepared(clip()), Fixed(card, [0.9]), None)
     assert calibrated.person.probability == pytest.approx(0.75)  # logit of 0.9 is ln 9; half of it is ln 3
     assert "probability of FAKE 0.750 (score 0.900" in as_text(calibrated)
     assert "about 75 in 100" in meaning(calibrated)
@@ -278,20 +280,20 @@ def test_the_threshold_comes_from_validation_or_says_why_not() -> None:
 def test_unusual_faces_come_with_a_warning() -> None:
     ordinary = clip()
     usual = {name: [value * 0.5, value * 2] for name, value in measure(ordinary).items()}
-    assert cautions(ordinary, usual) == []
-    small = cautions(clip(side=20), usual)
+    assert warnings(ordinary, usual) == []
+    small = warnings(clip(side=20), usual)
     assert "the face is small: 20 pixels, enlarged to the 48" in small[0]
     assert "the face is smaller than nearly all training faces" in small[1]
     blurred = ordinary._replace(faces=np.full_like(ordinary.faces, 120))
     assert any(
-        "more blurred than nearly all training faces" in sentence for sentence in cautions(blurred, usual)
+        "more blurred than nearly all training faces" in sentence for sentence in warnings(blurred, usual)
     )
-    assert "not recorded" in cautions(ordinary, {})[0]
+    assert "not recorded" in warnings(ordinary, {})[0]
 
 
-def test_the_page_is_self_contained_and_escapes_names(judge: TorchJudge, tmp_path: Path) -> None:
-    judged = judge_video(
-        prepared(clip(), clip(3), name="<b>v&.mp4"), Fixed(judge.card, [0.3, 0.9]), None, maps=True
+def test_the_page_is_self_contained_and_escapes_names(predictor: TorchPredictor, tmp_path: Path) -> None:
+    judged = predict_video(
+        prepared(clip(), clip(3), name="<b>v&.mp4"), Fixed(predictor.card, [0.3, 0.9]), None, maps=True
     )
     write_page(judged, tmp_path / "verdict.html")
     page = (tmp_path / "verdict.html").read_text()
@@ -303,10 +305,10 @@ def test_the_page_is_self_contained_and_escapes_names(judge: TorchJudge, tmp_pat
 
 
 def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
-    judge: TorchJudge, tmp_path: Path
+    predictor: TorchPredictor, tmp_path: Path
 ) -> None:
     scores = [0.999, 0.998, 0.001, 0.002]
-    judged = judge_video(prepared(*[clip()] * 4), Fixed(judge.card, scores), 0.99, maps=True)
+    judged = predict_video(prepared(*[clip()] * 4), Fixed(predictor.card, scores), 0.99, maps=True)
     write_page(judged, tmp_path / "verdict.html")
     page = (tmp_path / "verdict.html").read_text()
     names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(?:person|threshold) \d', page)
@@ -317,15 +319,15 @@ def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
     assert "each of the 4 persons it found" in meaning(judged)
 
 
-def test_what_a_frame_adds_is_not_called_its_score(judge: TorchJudge) -> None:
-    whole = Fixed(judge.card._replace(whole_clip=True), [0.9])
-    assert "each frame adds 0.90" in as_text(judge_video(prepared(clip()), whole, None))
-    assert "by frame 0.90" in as_text(judge_video(prepared(clip()), Fixed(judge.card, [0.9]), None))
+def test_what_a_frame_adds_is_not_called_its_score(predictor: TorchPredictor) -> None:
+    whole = Fixed(predictor.card._replace(whole_clip=True), [0.9])
+    assert "each frame adds 0.90" in as_text(predict_video(prepared(clip()), whole, None))
+    assert "by frame 0.90" in as_text(predict_video(prepared(clip()), Fixed(predictor.card, [0.9]), None))
 
 
 def test_a_folder_gives_a_row_for_every_video(trained: Trained, several: Path, tmp_path: Path) -> None:
     out = tmp_path / "verdicts.csv"
-    predict([str(several)], trained.run, Wishes(format="csv", out=out, html=tmp_path / "pages", workers=1))
+    predict([str(several)], trained.run, Options(format="csv", out=out, html=tmp_path / "pages", workers=1))
     with out.open() as file:
         rows = {Path(row["video"]).name: row for row in csv.DictReader(file)}
     assert {name: row["status"] for name, row in rows.items()} == {
@@ -340,8 +342,8 @@ def test_a_killed_folder_run_goes_on_where_it_was(
     trained: Trained, several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "verdicts.json"
-    wishes = Wishes(format="json", out=out, workers=1)
-    predict([str(several)], trained.run, wishes)
+    options = Options(format="json", out=out, workers=1)
+    predict([str(several)], trained.run, options)
     whole = json.loads(out.read_text())
     journal = tmp_path / ".verdicts.json.journal"
     settings, *lines = journal.read_text().splitlines()
@@ -349,7 +351,7 @@ def test_a_killed_folder_run_goes_on_where_it_was(
     marked = known.replace('"model": "', '"model": "kept, ')
     journal.write_text(f"{settings}\n{marked}\n{lines[-1][:25]}")  # killed while it wrote the second line
     out.unlink()
-    predict([str(several)], trained.run, wishes)
+    predict([str(several)], trained.run, options)
     again = json.loads(out.read_text())
     assert sum(outcome.get("model", "").startswith("kept, ") for outcome in again) == 1, (
         "what was known is not redone"
@@ -358,7 +360,7 @@ def test_a_killed_folder_run_goes_on_where_it_was(
         outcome |= {"model": outcome["model"].removeprefix("kept, ")} if "model" in outcome else {}
     assert again == whole
     with pytest.raises(UserError, match="holds verdicts of another model, threshold or html setting"):
-        predict([str(several)], trained.run, wishes._replace(threshold=0.6))
+        predict([str(several)], trained.run, options._replace(threshold=0.6))
 
 
 @pytest.mark.parametrize(
@@ -380,13 +382,13 @@ def test_a_place_that_cannot_be_written_is_a_sentence(
     (tmp_path / "file").write_text("in the way")
     given = {name: tmp_path / place for name, place in places.items()}
     with pytest.raises(UserError, match=sentence):
-        predict([str(several if folder else several / "a.mp4")], trained.run, Wishes(**given, workers=1))
+        predict([str(several if folder else several / "a.mp4")], trained.run, Options(**given, workers=1))
 
 
 def test_a_damaged_journal_is_a_sentence(trained: Trained, several: Path, tmp_path: Path) -> None:
     (tmp_path / ".v.csv.journal").write_text("\0\0\0\n")
     with pytest.raises(UserError, match=r"\.v\.csv\.journal is damaged: delete it"):
-        predict([str(several)], trained.run, Wishes(format="csv", out=tmp_path / "v.csv", workers=1))
+        predict([str(several)], trained.run, Options(format="csv", out=tmp_path / "v.csv", workers=1))
 
 
 def test_a_file_that_changes_or_goes_away_meanwhile_keeps_its_row(tmp_path: Path) -> None:
@@ -400,7 +402,7 @@ def test_a_file_that_changes_or_goes_away_meanwhile_keeps_its_row(tmp_path: Path
 
     prepare = Prepare(FacePreparation(Haar(), frames=4, size=48))
     with KnownOutcomes(tmp_path / "journal", {}) as journal:
-        outcomes = judge_all(videos, prepare, lambda _: {}, journal, 1, meanwhile)
+        outcomes = predict_all(videos, prepare, lambda _: {}, journal, 1, meanwhile)
     assert [outcome["status"] for outcome in outcomes] == ["unreadable", "unreadable"]
 
 
@@ -427,7 +429,7 @@ def test_a_name_that_is_no_utf8_is_spelt_out(
 ) -> None:
     odd = tmp_path / os.fsdecode(b"odd\xff.mp4")
     shutil.copy(several / "a.mp4", odd)
-    predict([str(odd)], trained.run, Wishes(html=tmp_path / "page.html"))
+    predict([str(odd)], trained.run, Options(html=tmp_path / "page.html"))
     assert r"odd\udcff.mp4: " in capsys.readouterr().out
     assert r"odd\udcff.mp4" in (tmp_path / "page.html").read_text()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Strips of the named clips, or without names the gallery and the mean map of the run's test videos."""
+    """Draw strips of the named clips, or without names the gallery and the mean map of the test videos."""
     given = arguments(sys.argv[1:], {"run": None, "videos": "", "cache": "", "out": ""})
     run = Run(Path(given["run"]))
     result = run.result

@@ -1,4 +1,4 @@
-"""The most confident right and wrong verdicts of a run on its test videos, face beside evidence."""
+"""Draws the most confident right and wrong verdicts of a run on its test videos, face beside evidence."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,12 @@ class Block(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the block shows."""
+        """Name label and verdict, and say whether it was right."""
         return f"{self.label} called {self.called} ({'right' if self.label == self.called else 'wrong'})"
 
 
 def choose(test: Scores, threshold: float, each: int = EACH) -> list[Block]:
-    """Four blocks: REAL right and wrong, FAKE right and wrong.
+    """Choose the videos of four blocks: REAL right and wrong, FAKE right and wrong.
 
     Args:
         test: The test scores of a run.
@@ -48,13 +48,13 @@ def choose(test: Scores, threshold: float, each: int = EACH) -> list[Block]:
 
 
 def draw_gallery(blocks: Sequence[Block], seen: Mapping[str, Subject]) -> Figure:
-    """Two by two blocks of two by two videos: of each the frame with most evidence, face beside overlay.
+    """Draw two by two blocks of two by two videos: of each the frame with most evidence, face beside overlay.
 
     All overlays share one scale, so that faint means little evidence.
 
     Args:
         blocks: From `choose`.
-        seen: What the detector read from each of their videos, by name.
+        seen: What the detector predicts for each of their videos, by name.
     """
     shown = [seen[video].evidence(block.called == FAKE) for block in blocks for video in block.videos]
     full = brightest(np.concatenate([maps.reshape(-1, *maps.shape[-2:]) for maps in shown])) if shown else 1.0

@@ -1,4 +1,4 @@
-"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `reading.py`)."""
+"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `prediction.py`)."""
 
 import numpy as np
 import torch
@@ -6,20 +6,20 @@ from jaxtyping import UInt8
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
-from dfdc_lightning.explain.reading import Reading
-from dfdc_lightning.explain.readout import Readout, array
+from dfdc_lightning.explain.prediction import Prediction, array, clip_and_frame_logits
 from dfdc_lightning.models.detector import Detector
 
 
 class _Frames(nn.Module):
-    """The detector as Grad-CAM wants it: a batch of images in, a batch of logits out."""
+    """Gives Grad-CAM what it expects: a batch of images in, a batch of logits out."""
 
     def __init__(self, detector: Detector, clips: int) -> None:
         super().__init__()
-        self.readout, self.clips = Readout(detector), clips
+        self.detector, self.clips = detector, clips
 
     def forward(self, frames: UInt8[Tensor, "n 3 h w"]) -> Tensor:
-        self.logits, self.frame_logits = self.readout(frames.reshape(self.clips, -1, *frames.shape[1:]))
+        clips = frames.reshape(self.clips, -1, *frames.shape[1:])
+        self.logits, self.frame_logits = clip_and_frame_logits(self.detector, clips)
         logits: Tensor = self.logits.flatten()
         return logits
 
@@ -45,8 +45,8 @@ class _SignedGradCAM(GradCAM):  # type: ignore[misc]
         return cam_per_target_layer[0][:, 0]
 
 
-def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Reading:
-    """Scores of clips and one map a frame.
+def predict_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Prediction:
+    """Score clips and compute one map per frame.
 
     The target is the sum of the clips' logits; as no clip and, in a frame detector, no frame takes part in
     another's logit, that is each frame's own logit, or the logit of the clip that a sequence detector's frame
@@ -70,6 +70,6 @@ def read_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"]) ->
     finally:
         cut.remove()
     shape = (clips, faces.shape[1], *maps.shape[1:])
-    return Reading(
+    return Prediction(
         array(model.logits), array(model.frame_logits), np.asarray(maps, np.float32).reshape(shape)
     )

@@ -1,10 +1,9 @@
-"""The mean map over all rightly judged test videos: does evidence for FAKE lie on the face, and only on FAKE?
+"""Averages maps over rightly judged test videos: is evidence for FAKE on the face, and only in FAKE videos?
 
 The study shows two examples; the crops are aligned with the face, so all videos can be laid over each other
 instead.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -22,7 +21,7 @@ _COARSE = 2  # places on a side with which every map, stretched, has the same sh
 
 
 class MeanMap:
-    """Sums of evidence and faces, one video after another, so that no more than one batch is ever held.
+    """Sums evidence and faces, one video after another, so that no more than one batch is ever held.
 
     Args:
         face: Share of the crop's side that the detected face spans; it lies in the middle.
@@ -44,19 +43,13 @@ class MeanMap:
             maps = subject.evidence(speaks_for == FAKE).mean(axis=0, dtype=np.float64)
             self._maps[label, speaks_for] = self._maps.get((label, speaks_for), 0.0) + maps
 
-    def add_all(self, subjects: Iterable[Subject]) -> "MeanMap":
-        """Add many; returns itself."""
-        for subject in subjects:
-            self.add(subject)
-        return self
-
     def map(self, label: str, speaks_for: str) -> np.ndarray:
-        """Mean evidence (h, w) for FAKE or REAL over the videos of a label."""
+        """Average the evidence (h, w) for FAKE or REAL over the videos of a label."""
         mean: np.ndarray = self._maps[label, speaks_for] / self.n[label]
         return mean
 
     def numbers(self) -> dict[str, Any]:
-        """What the maps say: how much evidence there is, and how much of it lies on the face.
+        """Measure what the maps say: how much evidence there is, and how much of it lies on the face.
 
         `strength` is the evidence of a place, averaged over places, frames and videos (in the logit's unit;
         only its ratios mean something); `on_face` the share of it inside the detected face, `face_area` what
@@ -76,7 +69,7 @@ class MeanMap:
         }
 
     def sentence(self) -> str:
-        """The numbers in words, as the figure's caption."""
+        """Say the numbers in a sentence, as the figure's caption."""
         numbers = self.numbers()
         parts = [f"{self.n[FAKE]} FAKE and {self.n[REAL]} REAL test videos, all of them rightly judged."]
         if any(max(each.shape) <= _COARSE for each in self._maps.values()):
@@ -96,7 +89,7 @@ class MeanMap:
         return " ".join(parts)
 
     def draw(self) -> Figure:
-        """Labels below each other, evidence for FAKE and for REAL side by side, one scale for all four."""
+        """Draw labels below each other, evidence for FAKE and REAL side by side, one scale for all four."""
         figure = Figure(figsize=(5.2, 5.6))
         grid = figure.subplots(2, 2)
         present = [label for label in LABELS if self.n[label]]
@@ -124,7 +117,7 @@ class MeanMap:
         return large.transpose(2, 0, 1)
 
     def _on_face(self, mean: np.ndarray) -> float:
-        """Share of a map's mass inside the centred square, stretched smoothly as in the picture."""
+        """Compute the share of a map's mass inside the centred square, stretched as in the picture."""
         smooth = cv2.resize(mean.astype(np.float32), (_SIDE, _SIDE), interpolation=cv2.INTER_LINEAR)
         edge = round(_SIDE * (1 - self.face) / 2)
         inside = smooth[edge : _SIDE - edge, edge : _SIDE - edge]

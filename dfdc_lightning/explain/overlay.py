@@ -1,4 +1,4 @@
-"""Evidence painted over a face: orange speaks for FAKE, blue for REAL, lighter is stronger."""
+"""Paints evidence over a face: orange speaks for FAKE, blue for REAL, lighter is stronger."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""One clip as a picture: its faces, the evidence in each, and the score of each frame."""
+"""Draws one clip: its faces, the evidence in each, and the score of each frame."""
 
 import textwrap
 from typing import NamedTuple
@@ -9,22 +9,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfdc_lightning.explain.overlay import brightest, overlay, row
-from dfdc_lightning.explain.reading import Reading, evidence
+from dfdc_lightning.explain.prediction import Prediction, evidence
 from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR
 
 _GAP = 4  # pixels between faces
 _LEAST_WIDTH = 4.2  # inches, so that a title has room above few faces too
 _NAMES = 0.75  # inches for the rows' names
-_LETTERS = 11  # of a title, an inch
-_ON_WHITE = {
-    "facecolor": "white",
-    "edgecolor": "none",
-    "pad": 0.8,
-}  # a number may lie on the threshold's line
+_LETTERS = 11  # of a title, per inch
+# A number may lie on the threshold's line.
+_ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
 class Subject(NamedTuple):
-    """One clip and what a detector read from it. `label` is "REAL", "FAKE", or empty where nobody knows."""
+    """One clip and its prediction. `label` is "REAL", "FAKE", or empty where nobody knows."""
 
     video: str
     label: str
@@ -34,21 +31,23 @@ class Subject(NamedTuple):
     maps: Float32[np.ndarray, "t h2 w2"]
 
     def evidence(self, fake: bool) -> Float32[np.ndarray, "t h2 w2"]:
-        """What speaks for FAKE, or for REAL, in each frame."""
+        """Return what speaks for FAKE, or for REAL, in each frame."""
         return evidence(self.maps, fake)
 
 
 def subjects(
-    videos: list[str], labels: list[str], faces: UInt8[np.ndarray, "b t 3 h w"], reading: Reading
+    videos: list[str], labels: list[str], faces: UInt8[np.ndarray, "b t 3 h w"], prediction: Prediction
 ) -> list[Subject]:
-    """One subject a clip of a batch that was read with maps."""
-    assert reading.maps is not None
-    together = zip(videos, labels, faces, reading.scores, reading.frame_scores, reading.maps, strict=True)
+    """Make one subject per clip of a batch that was predicted with maps."""
+    assert prediction.maps is not None
+    together = zip(
+        videos, labels, faces, prediction.scores, prediction.frame_scores, prediction.maps, strict=True
+    )
     return [Subject(video, label, clip, float(score), *rest) for video, label, clip, score, *rest in together]
 
 
 def draw_strip(subject: Subject, threshold: float, whole_clip: bool) -> Figure:
-    """Faces above, overlays below, then the frames' scores.
+    """Draw the faces above, overlays below, then the frames' scores.
 
     Args:
         subject: The clip.

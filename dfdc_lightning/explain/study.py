@@ -1,4 +1,4 @@
-"""The pictures of one run: a strip a clip, the gallery, and the mean map over its test videos."""
+"""Draws the pictures of one run: a strip per clip, the gallery, and the mean map over its test videos."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.gallery import choose, draw_gallery
-from dfdc_lightning.explain.gradcam import read_with_maps
+from dfdc_lightning.explain.gradcam import predict_with_maps
 from dfdc_lightning.explain.mean_map import MeanMap
 from dfdc_lightning.explain.strip import Subject, draw_strip, subjects
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
@@ -19,19 +19,17 @@ from dfdc_lightning.progress import tally
 from dfdc_lightning.report.style import RC
 from dfdc_lightning.results.predictions import Scores
 
-_BATCH = 4  # clips read at once
+_BATCH = 4  # clips predicted at once
 
 GALLERY = (
-    "The most confident verdicts on test videos, four of each kind: the frame with most evidence, and "
-    "beside it the "
-    "evidence for what the video was called (orange for FAKE, blue for REAL, one scale for all; signed "
-    "Grad-CAM on the "
-    "last convolution)."
+    "The most confident verdicts on test videos, four of each kind: the frame with most evidence, and beside "
+    "it the evidence for what the video was called (orange for FAKE, blue for REAL, one scale for all; "
+    "signed Grad-CAM on the last convolution)."
 )
 
 
 class Explanation:
-    """Looks into one trained detector and draws what it sees.
+    """Draws where one trained detector looks.
 
     Args:
         detector: The trained detector.
@@ -49,7 +47,7 @@ class Explanation:
         self._labels = dict(zip(test.video, (FAKE if fake else REAL for fake in test.label), strict=True))
 
     def look(self, videos: Sequence[str]) -> Iterator[Subject]:
-        """Read clips of the cache, with maps.
+        """Predict with maps for clips of the cache.
 
         Raises:
             UserError: When the cache has no such clip.
@@ -58,7 +56,7 @@ class Explanation:
             batch = list(videos[start : start + _BATCH])
             faces = np.stack([self.cache.read_faces(video) for video in batch])
             labels = [self._labels.get(video, "") for video in batch]
-            yield from subjects(batch, labels, faces, read_with_maps(self.detector, faces))
+            yield from subjects(batch, labels, faces, predict_with_maps(self.detector, faces))
 
     def write(self, folder: Path) -> list[Path]:
         """Write gallery.png, mean_map.png, their captions and the numbers behind the mean map.
@@ -79,7 +77,7 @@ class Explanation:
         return [*paths, folder / "mean_map.json", folder / "captions.json"]
 
     def mean_map(self) -> MeanMap:
-        """The mean map over all rightly judged test videos."""
+        """Lay the maps of all rightly judged test videos over each other."""
         right = (self.test.score > self.threshold) == self.test.label
         videos = [video for video, ok in zip(self.test.video, right, strict=True) if ok]
         mean = MeanMap(1 / (1 + 2 * self.margin))
@@ -94,9 +92,8 @@ class Explanation:
         missing = next((video for video in videos if not self.cache.clip_path(video).is_file()), None)
         if missing is not None:
             raise UserError(
-                f"videos={missing}: {self.cache.root} has no such clip; give names from its manifest.csv, "
-                f"or run "
-                "predict.py video=FILE html=FILE for a video outside of it"
+                f"videos={missing}: {self.cache.root} has no such clip; give names from its manifest.csv, or "
+                "run predict.py video=FILE html=FILE for a video outside of it"
             )
         return [self._write_strip(subject, folder) for subject in self.look(videos)]
 
@@ -108,7 +105,7 @@ class Explanation:
 
 
 def draw_gallery_of(explanation: Explanation) -> Figure:
-    """The gallery of a run's test videos."""
+    """Draw the gallery of a run's test videos."""
     blocks = choose(explanation.test, explanation.threshold)
     videos = [video for block in blocks for video in block.videos]
     seen = {subject.video: subject for subject in explanation.look(videos)}

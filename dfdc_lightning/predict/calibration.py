@@ -1,4 +1,4 @@
-"""What a run's validation scores teach about its scores: where to cut them, and how sure they may sound."""
+"""Learns from a run's validation scores where to cut scores and how far they are probabilities."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class Calibration(NamedTuple):
 
 
 def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
-    """Learn from validation scores.
+    """Choose threshold and temperature on validation scores.
 
     The threshold is the one with the largest difference of true- and false-positive rate (Youden, 1950); the
     temperature is the one under which the validation labels are likeliest (Guo et al., 2017), on the logit of
@@ -51,7 +51,7 @@ def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
 def fit_temperature(
     score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]
 ) -> tuple[float | None, str]:
-    """The likeliest temperature and a sentence on it; None where it cannot be told."""
+    """Find the likeliest temperature and a sentence on it; None where it cannot be told."""
     fewest = int(min(label.sum(), (~label).sum()))
     if fewest < LEAST:
         return (
@@ -81,7 +81,7 @@ def fit_temperature(
 def sharpened(
     score: Float64[np.ndarray, "*v"], sharpness: float, shift: float = 0.0
 ) -> Float64[np.ndarray, "*v"]:
-    """Scores with their logits multiplied by `sharpness` (one over the temperature) and moved by `shift`."""
+    """Multiply the logits of scores by `sharpness` (one over the temperature) and move them by `shift`."""
     kept = np.clip(score, 1e-7, 1 - 1e-7)
     return np.asarray(1 / (1 + ((1 - kept) / kept) ** sharpness * np.exp(-shift)), np.float64)
 
@@ -107,7 +107,7 @@ def _misplaced(
 
 
 def _lowest(loss: Callable[[float], float], low: float, high: float, width: float = 1e-4) -> float:
-    """Where a convex loss is least, by golden section."""
+    """Find where a convex loss is least, by golden section."""
     while high - low > width:
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         low, high = (low, b) if loss(a) <= loss(b) else (a, high)

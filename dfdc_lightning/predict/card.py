@@ -13,10 +13,10 @@ from dfdc_lightning.runs import Run
 
 
 class Card(NamedTuple):
-    """A trained model as its users need to know it; every field is a JSON value."""
+    """Holds what users of a trained model must know; every field is a JSON value."""
 
     name: str
-    whole_clip: bool  # one logit a clip; a frame then only adds to it
+    whole_clip: bool  # one logit per clip; a frame then only adds to it
     preparation: dict[str, Any]
     profile: str
     conditions: dict[str, list[float]]
@@ -30,7 +30,7 @@ class Card(NamedTuple):
 
     @classmethod
     def of_run(cls, run: Run) -> "Card":
-        """What a finished run knows.
+        """Collect it from a finished run.
 
         Raises:
             UserError: When the run is not finished or does not say how its faces were prepared.
@@ -74,11 +74,11 @@ class Card(NamedTuple):
             return cls(**{name: content[name] for name in cls._fields})
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"{path} is no model card of this version ({error!r}): export the run again"
+                f"{path} cannot be read as a model card of this version ({error!r}): export the run again"
             ) from None
 
     def make_preparation(self, face_model: str | None = None) -> FacePreparation:
-        """The very preparation that the model was trained on.
+        """Build the preparation that the model was trained with.
 
         Args:
             face_model: Where the face detector's file lies, if not where it is looked for.

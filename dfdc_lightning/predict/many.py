@@ -1,4 +1,4 @@
-"""Many videos: prepared by workers while the model judges; every outcome is kept as soon as it is known."""
+"""Predicts for many videos: workers prepare them, and each outcome is kept as soon as it is known."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -33,7 +33,7 @@ Outcome = dict[str, Any]  # `Verdict.as_json`, or video, status and detail of on
 
 
 def find_videos(given: Sequence[str]) -> list[Path]:
-    """The video files meant by files and folders (looked through with all folders inside).
+    """List the video files that files and folders (with all folders inside) stand for.
 
     Raises:
         UserError: When something does not exist or a folder holds no video.
@@ -57,7 +57,7 @@ def find_videos(given: Sequence[str]) -> list[Path]:
 
 
 class Attempt:
-    """`Prepare` as a worker's task: what is wrong with one video becomes its outcome."""
+    """Makes `Prepare` a worker's task: what is wrong with one video becomes its outcome."""
 
     def __init__(self, prepare: Prepare) -> None:
         self.prepare = prepare
@@ -76,7 +76,7 @@ class Attempt:
 
 
 def failed(path: Path, status: str, detail: str) -> Outcome:
-    """The outcome of a video without a verdict."""
+    """Build the outcome of a video without a verdict."""
     return {"video": str(path), "status": status, "detail": detail}
 
 
@@ -93,7 +93,7 @@ def prepare_all(
 
 
 class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
-    """Outcomes in a journal, so that a command killed at any moment goes on where it was.
+    """Keeps outcomes in a journal, so that a command killed at any moment goes on where it was.
 
     Args:
         path: The file; None keeps outcomes in memory only.
@@ -132,7 +132,7 @@ class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
             self._journal.__exit__(kind, error, trace)
 
     def get(self, key: str) -> Outcome | None:
-        """What is known of a video in one state of its file; None where nothing is."""
+        """Look up a video in one state of its file; None where nothing is known."""
         return self._known.get(key)
 
     def add(self, key: str, outcome: Outcome) -> None:
@@ -143,20 +143,20 @@ class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
                 self._journal.add({"key": key, "outcome": outcome})
 
 
-def judge_all(
+def predict_all(
     videos: Sequence[Path],
     prepare: Prepare,
-    judge: Callable[[Prepared], Outcome],
+    predict: Callable[[Prepared], Outcome],
     journal: KnownOutcomes,
     workers: int,
     advance: Callable[[], None],
 ) -> list[Outcome]:
-    """Judge many videos; failures are outcomes too.
+    """Predictor many videos; failures are outcomes too.
 
     Args:
         videos: The files.
         prepare: Sent to the workers.
-        judge: Called in this process, where the model is.
+        predict: Called in this process, where the model is.
         journal: Knows what is done already and keeps what gets done.
         workers: Processes that prepare videos.
         advance: Called after each video.
@@ -171,7 +171,7 @@ def judge_all(
     left = [video for video in videos if video not in outcomes]
     if left:
         for video, result in prepare_all(left, prepare, workers):
-            outcomes[video] = judge(result) if isinstance(result, Prepared) else result
+            outcomes[video] = predict(result) if isinstance(result, Prepared) else result
             journal.add(keys[video], outcomes[video])
             advance()
     return [outcomes[video] for video in videos]

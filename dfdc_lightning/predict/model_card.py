@@ -1,15 +1,15 @@
-"""The card of one exported model for people: what it is, its use, its worth, its limits."""
+"""Writes the card of one exported model for people: what it is, its use, its worth, its limits."""
 
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dfdc_lightning.predict.card import Card
-from dfdc_lightning.predict.words import LIMITS
+from dfdc_lightning.predict.text import LIMITS
 
 
 def model_card(card: Card, parity: str) -> str:
-    """Markdown.
+    """Render the card as Markdown.
 
     Args:
         card: What the model's users need to know.

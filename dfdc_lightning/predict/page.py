@@ -1,4 +1,4 @@
-"""The verdict as one self-contained HTML page: number, score over time, faces, evidence, caveats."""
+"""Writes a verdict as one self-contained HTML page: answer, score over time, faces, evidence, limits."""
 
 import base64
 from pathlib import Path
@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dfdc_lightning import atomic
 from dfdc_lightning.explain.overlay import brightest, overlay
-from dfdc_lightning.explain.reading import evidence
+from dfdc_lightning.explain.prediction import evidence
 from dfdc_lightning.faces.cache import FAKE
+from dfdc_lightning.predict.text import headline, meaning
 from dfdc_lightning.predict.verdict import Person, Verdict
-from dfdc_lightning.predict.words import headline, meaning
 
 _QUALITY = 88  # of the JPEGs on the page
 _SIDE = 160  # pixels of a face on the page
@@ -23,7 +23,7 @@ _LABEL, _LABELS = 105, 5  # room for a person's name, and how many fit beside th
 
 
 class Cell(NamedTuple):
-    """One frame of the strip."""
+    """One frame of a person's strip of faces."""
 
     frame: int
     second: str
@@ -34,12 +34,12 @@ class Cell(NamedTuple):
 
 
 def write_page(verdict: Verdict, path: Path) -> None:
-    """Write the page of a verdict that was judged with maps."""
+    """Write the page of a verdict that was predicted with maps."""
     atomic.write_text(path, _render("page", verdict))
 
 
 def body(verdict: Verdict) -> str:
-    """The page's content alone, with its style, to be put into another page."""
+    """Render the page's content alone, with its style, to be put into another page."""
     return _render("body", verdict)
 
 
@@ -87,7 +87,7 @@ def _strip(person: Person, verdict: Verdict) -> list[Cell]:
 
 
 def _curve(verdict: Verdict) -> dict[str, Any]:
-    """Where the curve's points lie in the drawing; frames without a found face are hollow."""
+    """Place the curve's points in the drawing; frames without a found face are hollow."""
     last = max(verdict.prepared.n_frames - 1, 1)
     lines = []
     for place, person in enumerate(verdict.persons):
@@ -112,7 +112,7 @@ def _curve(verdict: Verdict) -> dict[str, Any]:
 
 
 def _label(place: int, points: list[tuple[float, float, bool]]) -> tuple[float, float]:
-    """Where a line's name begins: beside those of the others, above the line or, at the top, below it."""
+    """Place a line's name: beside those of the others, above the line or, at the top, below it."""
     x = float(_LEFT + 10 + place * _LABEL)
     x_points, y_points, _ = zip(*points, strict=True)
     highest = min(np.interp(np.linspace(x, x + _LABEL, 9), x_points, y_points))

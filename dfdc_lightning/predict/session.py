@@ -1,4 +1,4 @@
-"""One call of `predict.py`: which videos, which model, what is written where."""
+"""Runs one call of `predict.py`: which videos, which model, what is written where."""
 
 import contextlib
 import hashlib
@@ -10,10 +10,10 @@ from typing import NamedTuple
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.machine import cores
-from dfdc_lightning.predict import tables, words
-from dfdc_lightning.predict.judges import Judge, open_judge
-from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, judge_all
-from dfdc_lightning.predict.verdict import Prepare, Prepared, Verdict, judge_video
+from dfdc_lightning.predict import tables, text
+from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, predict_all
+from dfdc_lightning.predict.predictors import Predictor, open_predictor
+from dfdc_lightning.predict.verdict import Prepare, Prepared, Verdict, predict_video
 from dfdc_lightning.progress import tally
 
 FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
@@ -23,8 +23,8 @@ FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
 }
 
 
-class Wishes(NamedTuple):
-    """How verdicts are wanted: threshold (None: validation's), format, files, how many processes prepare."""
+class Options(NamedTuple):
+    """What the user chose: threshold (None: validation's), format, files, and how many processes prepare."""
 
     threshold: float | None = None
     format: str = "text"
@@ -33,80 +33,82 @@ class Wishes(NamedTuple):
     workers: int | None = None
 
 
-def predict(given: Sequence[str], run: Path, wishes: Wishes, face_model: str | None = None) -> None:
-    """Judge videos and print or write what was asked for.
+def predict(given: Sequence[str], run: Path, options: Options, face_model: str | None = None) -> None:
+    """Predictor videos and print or write what was asked for.
 
     Args:
         given: Video files and folders.
         run: A run folder or an exported model.
-        wishes: What is wanted.
+        options: What the user chose.
         face_model: The face detector's file, where it does not lie in the user's cache folder.
 
     Raises:
-        UserError: When nothing can be judged: no such model or video, or a single video without a verdict.
+        UserError: When the model or a video does not exist, or a single video gets no verdict.
     """
-    _check(wishes)
+    _check(options)
     videos = find_videos(given)
     single = len(videos) == 1 and Path(given[0]).is_file()
-    _check_places(wishes, single)
-    judge = open_judge(run)
-    prepare = Prepare(judge.card.make_preparation(face_model))
+    _check_places(options, single)
+    predictor = open_predictor(run)
+    prepare = Prepare(predictor.card.make_preparation(face_model))
     if single:
-        verdict = judge_video(prepare(videos[0]), judge, wishes.threshold, maps=wishes.html is not None)
-        _write_page(verdict, wishes.html)
-        plain = wishes.format == "text"
-        text = words.as_text(verdict) if plain else FORMATS[wishes.format]([verdict.as_json()])
+        verdict = predict_video(
+            prepare(videos[0]), predictor, options.threshold, maps=options.html is not None
+        )
+        _write_page(verdict, options.html)
+        plain = options.format == "text"
+        written = text.as_text(verdict) if plain else FORMATS[options.format]([verdict.as_json()])
     else:
-        text = FORMATS[wishes.format](_many(videos, prepare, judge, wishes))
-    if wishes.out is None:
-        print(text.encode(errors="backslashreplace").decode())  # a name may hold bytes that are no UTF-8
+        written = FORMATS[options.format](_many(videos, prepare, predictor, options))
+    if options.out is None:
+        print(written.encode(errors="backslashreplace").decode())  # a name may hold bytes that are no UTF-8
     else:
-        with writing("out", wishes.out):
-            atomic.write_text(wishes.out, text + "\n")
-        print(wishes.out, file=sys.stderr)
+        with writing("out", options.out):
+            atomic.write_text(options.out, written + "\n")
+        print(options.out, file=sys.stderr)
 
 
-def _check(wishes: Wishes) -> None:
-    threshold, workers = wishes.threshold, wishes.workers
-    checks.one_of("format", wishes.format, FORMATS)
+def _check(options: Options) -> None:
+    threshold, workers = options.threshold, options.workers
+    checks.one_of("format", options.format, FORMATS)
     if threshold is not None:
         checks.number("threshold", threshold, 0, 1, other="null")
     if workers is not None:
         checks.whole("workers", workers, 1, other="auto")
 
 
-def _check_places(wishes: Wishes, single: bool) -> None:
+def _check_places(options: Options, single: bool) -> None:
     """Refuse at once what would fail when the work is done."""
-    if wishes.out is not None and wishes.out.is_dir():
-        raise UserError(f"out={wishes.out} is a folder: name a file")
-    if wishes.html is not None and wishes.html.exists() and wishes.html.is_dir() == single:
-        wrong, right = ("folder", "file") if single else ("file", "folder, as there is a page a video")
-        raise UserError(f"html={wishes.html} is a {wrong}: name a {right}")
+    if options.out is not None and options.out.is_dir():
+        raise UserError(f"out={options.out} is a folder: name a file")
+    if options.html is not None and options.html.exists() and options.html.is_dir() == single:
+        wrong, right = ("folder", "file") if single else ("file", "folder, as there is one page per video")
+        raise UserError(f"html={options.html} is a {wrong}: name a {right}")
 
 
-def _many(videos: list[Path], prepare: Prepare, judge: Judge, wishes: Wishes) -> list[Outcome]:
+def _many(videos: list[Path], prepare: Prepare, predictor: Predictor, options: Options) -> list[Outcome]:
     prepare.preparation.ready()
 
     def judged(prepared: Prepared) -> Outcome:
-        verdict = judge_video(prepared, judge, wishes.threshold, maps=wishes.html is not None)
-        page = None if wishes.html is None else wishes.html / _page_name(Path(prepared.path))
+        verdict = predict_video(prepared, predictor, options.threshold, maps=options.html is not None)
+        page = None if options.html is None else options.html / _page_name(Path(prepared.path))
         _write_page(verdict, page)
         return verdict.as_json()
 
     # The journal stays: the same command again judges only what is new or has changed.
-    journal_file = None if wishes.out is None else wishes.out.with_name(f".{wishes.out.name}.journal")
+    journal_file = None if options.out is None else options.out.with_name(f".{options.out.name}.journal")
     settings = {
-        "model": judge.identity,
-        "profile": judge.card.profile,
-        "threshold": wishes.threshold,
-        "html": wishes.html and str(wishes.html),
+        "model": predictor.identity,
+        "profile": predictor.card.profile,
+        "threshold": options.threshold,
+        "html": options.html and str(options.html),
     }
     with (
         contextlib.redirect_stdout(sys.stderr),  # stdout is for the verdicts alone
         KnownOutcomes(journal_file, settings) as journal,
         tally("verdicts", len(videos), "videos") as done,
     ):
-        outcomes = judge_all(videos, prepare, judged, journal, wishes.workers or cores(), done.advance)
+        outcomes = predict_all(videos, prepare, judged, journal, options.workers or cores(), done.advance)
     failures = sum(outcome["status"] != "ok" for outcome in outcomes)
     print(
         f"{len(videos) - failures} of {len(videos)} videos judged, {failures} without a verdict",

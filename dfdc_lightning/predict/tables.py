@@ -1,4 +1,4 @@
-"""Outcomes of videos as text, JSON or CSV."""
+"""Writes outcomes of videos as text, JSON or CSV."""
 
 import csv
 import io
@@ -15,12 +15,12 @@ COLUMNS = (
 
 
 def to_json(outcomes: Sequence[Outcome]) -> str:
-    """One video as an object, several as a list."""
+    """Write one video as an object, several as a list."""
     return json.dumps(outcomes[0] if len(outcomes) == 1 else list(outcomes), indent=2, allow_nan=False)
 
 
 def to_csv(outcomes: Sequence[Outcome]) -> str:
-    """One row a video."""
+    """Write one row per video."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -29,7 +29,7 @@ def to_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def to_text(outcomes: Sequence[Outcome]) -> str:
-    """One line a video, the surest FAKE first, failures last."""
+    """Write one line per video, the surest FAKE first, failures last."""
 
     def order(outcome: Outcome) -> tuple[float, str]:
         return -outcome.get("score", -1.0), outcome["video"]

@@ -1,4 +1,4 @@
-"""A video's verdict: every person is judged; the highest score of one seen long enough decides."""
+"""Makes a video's verdict: every person gets a score; the highest of one seen long enough decides."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from dfdc_lightning.faces.cache import FAKE, REAL, FaceClip
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import sharpened
 from dfdc_lightning.predict.card import Card
-from dfdc_lightning.predict.cautions import cautions
-from dfdc_lightning.predict.judges import Judge
+from dfdc_lightning.predict.predictors import Predictor
+from dfdc_lightning.predict.warnings import warnings
 
 _LONG_ENOUGH = 0.3  # share of frames; one or two boxes are as likely a misdetection as a person
 _BATCH = 4  # clips read at once
@@ -31,7 +31,7 @@ class Prepared(NamedTuple):
 
 
 class Person(NamedTuple):
-    """One person's judgement. Number 1 is the person found longest, whom predictions.csv is about."""
+    """One person's prediction. Number 1 is the person found longest, whom predictions.csv is about."""
 
     number: int
     score: float
@@ -39,18 +39,18 @@ class Person(NamedTuple):
     frame_scores: list[float]
     found: int
     decides: bool
-    cautions: list[str]
+    warnings: list[str]
     clip: FaceClip
     maps: Float32[np.ndarray, "t h w"] | None
 
     @property
     def times(self) -> list[int]:
-        """Numbers of the frames judged."""
+        """List the numbers of the frames that were used."""
         return [int(frame) for frame in self.clip.frames]
 
 
 class Verdict(NamedTuple):
-    """What is said of a video and what it rests on; of the persons, the deciding one comes first."""
+    """An answer about a video and what it rests on; of the persons, the deciding one comes first."""
 
     video: str
     prepared: Prepared
@@ -61,16 +61,16 @@ class Verdict(NamedTuple):
 
     @property
     def person(self) -> Person:
-        """The person who decides."""
+        """Return the person whose score is the video's."""
         return self.persons[0]
 
     @property
     def called(self) -> str:
-        """FAKE where the score is above the threshold, else REAL."""
+        """Say FAKE where the score is above the threshold, else REAL."""
         return FAKE if self.person.score > self.threshold else REAL
 
     def as_json(self) -> dict[str, Any]:
-        """All but the pictures, as JSON values."""
+        """Return all but the pictures, as JSON values."""
         prepared = self.prepared
         return {
             "video": self.video,
@@ -92,11 +92,11 @@ class Verdict(NamedTuple):
                     "frames": person.times,
                     "frame_scores": person.frame_scores,
                     "boxes": person.clip.boxes.tolist(),
-                    "warnings": person.cautions,
+                    "warnings": person.warnings,
                 }
                 for person in self.persons
             ],
-            "warnings": self.person.cautions,
+            "warnings": self.person.warnings,
             "width": prepared.width,
             "height": prepared.height,
             "fps": prepared.fps,
@@ -130,20 +130,22 @@ class Prepare:
         )
 
 
-def judge_video(prepared: Prepared, judge: Judge, threshold: float | None, maps: bool = False) -> Verdict:
-    """Judge every person of a prepared video.
+def predict_video(
+    prepared: Prepared, predictor: Predictor, threshold: float | None, maps: bool = False
+) -> Verdict:
+    """Predict for every person of a prepared video.
 
     Args:
         prepared: From `Prepare`.
-        judge: The model.
+        predictor: The model.
         threshold: Scores above it are FAKE; None takes the one that validation chose.
         maps: Whether to compute where the scores come from.
     """
-    card = judge.card
+    card = predictor.card
     persons = [
         person
         for start in range(0, len(prepared.clips), _BATCH)
-        for person in _judge(prepared.clips[start : start + _BATCH], start, judge, maps)
+        for person in _predict(prepared.clips[start : start + _BATCH], start, predictor, maps)
     ]
     anyone = any(person.decides for person in persons)
     persons = [person._replace(decides=person.decides or not anyone) for person in persons]
@@ -155,24 +157,24 @@ def judge_video(prepared: Prepared, judge: Judge, threshold: float | None, maps:
     return Verdict(prepared.path, prepared, persons, *chosen, card)
 
 
-def _judge(clips: Sequence[FaceClip], start: int, judge: Judge, maps: bool) -> list[Person]:
-    reading = judge.read(np.stack([clip.faces for clip in clips]), maps)
-    temperature = judge.card.temperature
+def _predict(clips: Sequence[FaceClip], start: int, predictor: Predictor, maps: bool) -> list[Person]:
+    prediction = predictor.predict(np.stack([clip.faces for clip in clips]), maps)
+    temperature = predictor.card.temperature
     persons = []
     for index, clip in enumerate(clips):
-        score = float(reading.scores[index])
+        score = float(prediction.scores[index])
         probability = None if temperature is None else float(sharpened(np.array([score]), 1 / temperature)[0])
         persons.append(
             Person(
                 number=start + index + 1,
                 score=score,
                 probability=probability,
-                frame_scores=[float(value) for value in reading.frame_scores[index]],
+                frame_scores=[float(value) for value in prediction.frame_scores[index]],
                 found=int(clip.found.sum()),
                 decides=bool(clip.found.mean() >= _LONG_ENOUGH),
-                cautions=cautions(clip, judge.card.conditions),
+                warnings=warnings(clip, predictor.card.conditions),
                 clip=clip,
-                maps=None if reading.maps is None else reading.maps[index],
+                maps=None if prediction.maps is None else prediction.maps[index],
             )
         )
     return persons

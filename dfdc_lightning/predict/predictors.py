@@ -1,4 +1,4 @@
-"""Who reads the faces: a run's detector in torch, or an export in onnxruntime, which imports no torch."""
+"""Runs a trained model on clips: a run's detector in torch, or an export in onnxruntime without torch."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.explain.reading import Reading
+from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.runs import Run
 
@@ -21,17 +21,17 @@ Loaded = TypeVar("Loaded")
 
 
 @runtime_checkable
-class Judge(Protocol):
-    """A trained model that is ready to read clips."""
+class Predictor(Protocol):
+    """A trained model that is ready for clips."""
 
     card: Card
 
     @property
     def identity(self) -> str:
-        """Which weights these are: two judges with the same identity and card say the same."""
+        """Name the weights: two predictors with the same identity and card predict the same."""
 
-    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
-        """Read clips.
+    def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
+        """Predict for clips.
 
         Args:
             faces: Crops, prepared as the card says.
@@ -39,8 +39,8 @@ class Judge(Protocol):
         """
 
 
-class TorchJudge:
-    """The detector of a run's best checkpoint.
+class TorchPredictor:
+    """Predicts with the detector of a run's best checkpoint.
 
     Args:
         run: A finished run.
@@ -57,26 +57,26 @@ class TorchJudge:
 
         return run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
 
-    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
-        """See `Judge.read`."""
+    def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
+        """Predict on a GPU where there is one."""
         if maps:
-            from dfdc_lightning.explain.gradcam import read_with_maps
+            from dfdc_lightning.explain.gradcam import predict_with_maps
 
-            return read_with_maps(self._detector.result(), faces)
-        from dfdc_lightning.explain.readout import read
+            return predict_with_maps(self._detector.result(), faces)
+        from dfdc_lightning.explain.prediction import predict
 
-        return read(self._detector.result(), faces)
+        return predict(self._detector.result(), faces)
 
 
-class OnnxJudge:
-    """A model that `python -m dfdc_lightning.export` wrote, with model.json beside it.
+class OnnxPredictor:
+    """Predicts with a model that `python -m dfdc_lightning.export` wrote, with model.json beside it.
 
     Args:
         path: The .onnx file.
         card: Its card; None reads model.json.
 
     Raises:
-        UserError: When onnxruntime is not installed or the file is no such model.
+        UserError: When onnxruntime is not installed or the file holds another kind of model.
     """
 
     def __init__(self, path: Path, card: Card | None = None) -> None:
@@ -101,25 +101,25 @@ class OnnxJudge:
         try:
             session = onnxruntime.InferenceSession(str(path), options, onnxruntime.get_available_providers())
         except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf) as error:
-            raise UserError(f"{path} is damaged or no ONNX model ({error}): export it again") from None
+            raise UserError(f"{path} cannot be read as an ONNX model ({error}): export it again") from None
         frames, size = card.preparation["frames"], card.preparation["size"]
         takes = {each.name: each.shape[1:] for each in session.get_inputs()}
         gives = {each.name for each in session.get_outputs()}
-        if takes != {"faces": [frames, 3, size, size]} or not gives >= set(Reading._fields):
+        if takes != {"faces": [frames, 3, size, size]} or not gives >= set(Prediction._fields):
             raise UserError(
                 f"{path} is not the model that model.json describes ({frames} faces of {size} pixels): "
                 "export it again"
             )
         return session
 
-    def read(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Reading:
-        """See `Judge.read`."""
+    def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
+        """Predict with onnxruntime, which computes maps only where they are asked for."""
         wanted = ["logits", "frame_logits", *(["maps"] if maps else [])]
-        return Reading(*self._session.result().run(wanted, {"faces": np.ascontiguousarray(faces)}))
+        return Prediction(*self._session.result().run(wanted, {"faces": np.ascontiguousarray(faces)}))
 
 
-def open_judge(path: Path) -> Judge:
-    """The judge behind `run=`: a run folder, an exported model.onnx, or the folder it was exported to.
+def open_predictor(path: Path) -> Predictor:
+    """Open what `run=` names: a run folder, an exported model.onnx, or the folder it was exported to.
 
     Raises:
         UserError: When it is none of these.
@@ -127,9 +127,9 @@ def open_judge(path: Path) -> Judge:
     if (path / "model.onnx").is_file():
         path = path / "model.onnx"
     if path.suffix == ".onnx" and path.is_file():
-        return OnnxJudge(path)
+        return OnnxPredictor(path)
     if path.is_dir():
-        return TorchJudge(Run(path))
+        return TorchPredictor(Run(path))
     what = "is neither" if path.exists() else "does not exist"
     raise UserError(f"run={path} {what}: give a run folder, or the model.onnx of an export")
 

@@ -1,4 +1,4 @@
-"""What makes a verdict less worth: few or small faces, blur, and whatever is unlike the training faces."""
+"""Warns of what makes a verdict unsure: few or small faces, blur, and what is unlike the training faces."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,8 +16,8 @@ _OUTSIDE = {  # in words: below the range, above it
 _UNITS = {"face_pixels": " pixels", "sharpness": "", "brightness": " of 255"}
 
 
-def cautions(clip: FaceClip, conditions: Mapping[str, Sequence[float]]) -> list[str]:
-    """Sentences on one person's clip; none where nothing is unusual.
+def warnings(clip: FaceClip, conditions: Mapping[str, Sequence[float]]) -> list[str]:
+    """Write sentences on one person's clip; none where nothing is unusual.
 
     Args:
         clip: The person's faces.

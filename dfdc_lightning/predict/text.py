@@ -1,4 +1,4 @@
-"""A verdict in plain language: lines for a terminal, and what the number means and does not."""
+"""Says a verdict in plain language: lines for a terminal, and what the number means and does not."""
 
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.predict.verdict import Verdict
@@ -12,7 +12,7 @@ LIMITS = (
 
 
 def headline(verdict: Verdict) -> str:
-    """The verdict's number under its right name: a probability only where it was calibrated."""
+    """Give the verdict's number its right name: a probability only where it was calibrated."""
     person = verdict.person
     if person.probability is None:
         return f"score {person.score:.3f}, not a calibrated probability: {verdict.card.calibration}"
@@ -22,7 +22,7 @@ def headline(verdict: Verdict) -> str:
 
 
 def as_text(verdict: Verdict) -> str:
-    """A few lines for a terminal."""
+    """Write a few lines for a terminal."""
     side = "above" if verdict.called == FAKE else "not above"
     many = len(verdict.persons) > 1
     lines = [
@@ -36,13 +36,13 @@ def as_text(verdict: Verdict) -> str:
         decides = ", decides" if many and person.decides else ""
         found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"
         lines.append(f"  person {person.number} ({found}): {person.score:.3f}; {by_frame} {frames}")
-        lines += [f"    warning: {sentence}" for sentence in person.cautions]
+        lines += [f"    warning: {sentence}" for sentence in person.warnings]
     lines.append(f"  model: {verdict.card.name}")
     return "\n".join(lines)
 
 
 def meaning(verdict: Verdict) -> str:
-    """What the number means and what it does not."""
+    """Explain what the number means and what it does not."""
     card, person = verdict.card, verdict.person
     n = sum(card.counts["train"].values())
     frames = len(person.frame_scores)
@@ -53,8 +53,8 @@ def meaning(verdict: Verdict) -> str:
     if len(verdict.persons) > 1:
         parts.append(
             f"It did so for each of the {len(verdict.persons)} persons it found, and the highest score of "
-            "one seen long enough counts; in training, validation and test it judged one person a video, so "
-            "that a false alarm is likelier here."
+            "one seen long enough counts; in training, validation and test it judged one person per video, "
+            "so that a false alarm is likelier here."
         )
     if person.probability is None:
         parts.append(
