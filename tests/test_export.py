@@ -124,7 +124,7 @@ def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.onnx cannot be read as an ONNX model"):
         open_predictor(tmp_path / "cut").predict(np.zeros((1, 4, 3, 48, 48), np.uint8), maps=False)
     (tmp_path / "cut" / "model.json").write_text('{"name": "half"')
-    with pytest.raises(UserError, match=r"model\.json is no model card"):
+    with pytest.raises(UserError, match=r"model\.json cannot be read as a model card"):
         open_predictor(tmp_path / "cut")
     (tmp_path / "cut" / "model.json").unlink()
     with pytest.raises(UserError, match=r"model\.json does not exist: it belongs beside the model"):
