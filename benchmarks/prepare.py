@@ -1,4 +1,4 @@
-"""Whole preparation: CPU and wall time a video, faces found, a second run, and a worker's memory.
+"""Whole preparation: CPU and wall time per video, faces found, a second run, and a worker's memory.
 
     PYTHONPATH=. python benchmarks/prepare.py --model face_detection_yunet_2023mar.onnx
 
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Line(NamedTuple):
-    """One kind of video; seconds a video."""
+    """One kind of video, in seconds per video."""
 
     kind: str
     videos: int
@@ -73,7 +73,7 @@ def quietly(*arguments: Any, **settings: Any) -> float:
 
 
 def whole(kind: str, paths: list[Path], faces: FacePreparation, folder: Path, repeats: int, n: int) -> Line:
-    """CPU of ours and of the floor, and the wall time of two workers, a video."""
+    """CPU of ours and of the floor, and the wall time of two workers, per video."""
     cache = FaceCache(folder / kind)
     floors, ours = [], []
     for path in paths:
@@ -95,7 +95,7 @@ def whole(kind: str, paths: list[Path], faces: FacePreparation, folder: Path, re
 
 
 def found(face_detector: FaceDetector, paths: list[Path]) -> tuple[int, int, float]:
-    """Frames with a face, frames, and CPU milliseconds a frame."""
+    """Frames with a face, frames, and CPU milliseconds per frame."""
     images = [image for path in paths for image in read_frames(path, N).images]
     face_detector.find(images[0])
     n = 0
@@ -156,7 +156,7 @@ def main() -> None:
         folder = Path(name)
         kinds = sets(arguments.shared, folder / "sets", quick)
         heads = f"{'floor':>7} {'ours':>7} {'ratio':>6} {'2 workers':>10} {'over floor':>10}"
-        print(f"{'seconds a video':28} {heads}")
+        print(f"{'seconds per video':28} {heads}")
         report["whole"] = []
         for kind, paths in kinds.items():
             line = whole(kind, paths, faces, folder, arguments.repeats, 4 if quick else 20)
