@@ -39,6 +39,7 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    # Hydra would take a comma for a sweep; several statuses are one list.
+    # Hydra would take a comma for a sweep; several statuses, or parts, are one value.
     sys.argv = [re.sub(r"^redo=([\w,]+)$", r"redo=[\1]", argument) for argument in sys.argv]
+    sys.argv = [re.sub(r"^(?:source\.)?parts=([\d,-]+)$", r'source.parts="\1"', word) for word in sys.argv]
     command(main, former={"detector": "face_detector"})

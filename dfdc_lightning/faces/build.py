@@ -11,6 +11,7 @@ from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.needs import needs
 from dfdc_lightning.faces.pool import Pool, WorkerFailure
 from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.faces.quota import Quota, shard_of
@@ -71,8 +72,10 @@ def prepare(
         _refuse_one_label(quota, stages)
         if shard.n == 1:
             _sweep(cache.root)
-        if _left(stages, quota, outcomes, shard):
+        if left := _left(stages, quota, outcomes, shard):
             preparation.ready()
+            chosen = [video for videos in left.values() for video in videos]
+            print(needs(chosen, workers or cores(), preparation, cache.root), end="")
         with journal_of(cache.root, shard) as journal, Pool(task, workers or cores(), timeout) as pool:
             for video, outcome in _prepared(stages, quota, outcomes, shard, pool):
                 row = outcome if isinstance(outcome, Row) else task.failed(video, outcome, timeout)

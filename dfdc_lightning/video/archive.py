@@ -66,7 +66,7 @@ def scratch() -> Iterator[Path]:
     try:
         folder = tempfile.TemporaryDirectory(prefix="dfdc-")
     except OSError as error:
-        raise _unwritable("the temporary folder", error) from None
+        raise unwritable("the temporary folder", error) from None
     with folder as name:
         yield Path(name) / "video.mp4"
 
@@ -110,10 +110,11 @@ def copy_member(members: zipfile.ZipFile, video: Video, target: Path) -> None:
     except DAMAGE as error:
         raise FrameError("unreadable", f"{video.member} in {video.path} is damaged: {error}") from None
     except OSError as error:
-        raise _unwritable(str(target.parent), error) from None
+        raise unwritable(str(target.parent), error) from None
 
 
-def _unwritable(folder: str, error: OSError) -> SourceError:
+def unwritable(folder: str, error: OSError) -> SourceError:
+    """Say of a copy that cannot be written why, and what to do."""
     remedy = "make room, or set TMPDIR to a folder on another disk"
     return SourceError(f"{folder} cannot be written ({error.strerror}): {remedy}")
 

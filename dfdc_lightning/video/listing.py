@@ -179,3 +179,18 @@ def part_number(folder: str) -> str:
     """The number at the end of a part's name ("dfdc_train_part_07" → "7"), or ""."""
     digits = re.search(r"(\d+)$", folder)
     return str(int(digits[1])) if digits else ""
+
+
+def part_numbers(parts: str | int, key: str = "source.parts") -> list[int]:
+    """The numbers in "0-3,7" → [0, 1, 2, 3, 7].
+
+    Raises:
+        SourceError: When it has another form.
+    """
+    numbers: list[int] = []
+    for piece in str(parts).split(","):
+        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)
+        if not ends or int(ends[2] or ends[1]) < int(ends[1]):
+            raise SourceError(f"{key} must be numbers of parts, as 0-49 or 3,7,10-12 (got {parts})")
+        numbers += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    return sorted(set(numbers))

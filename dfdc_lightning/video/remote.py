@@ -1,61 +1,77 @@
-"""A file of a Kaggle competition, read from where it lies: only the bytes asked for cross the network.
+"""A file read from where it lies in storage: only the bytes asked for cross the network.
 
-kagglehub's client knows the credentials and is answered with a signed address in Kaggle's storage, which
-serves ranges of bytes. A transfer that breaks off goes on where it stopped; an address that has
-expired is asked for anew. Every refusal becomes one sentence with its remedy, and nothing is ever asked on
-the terminal.
+Storage serves ranges of bytes at a signed address. A transfer that breaks off goes on where it stopped, an
+address that has expired is asked for anew, storage that is busy is waited for. Every refusal becomes one
+sentence with its remedy. A signed address opens the file to whoever reads it: none is in a sentence or a log.
 """
 
 import io
+import logging
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import requests
-from kagglehub.clients import build_kaggle_client
-from kagglehub.config import get_kaggle_credentials
-from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
+from urllib3.exceptions import HTTPError
 
 from dfdc_lightning.video.listing import SourceError
 
 _TRIES = 5  # attempts in a row that bring no byte, before giving up
 _TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
+_WAIT = 1.0  # seconds before the second attempt after a broken transfer; doubles with each
+_LONGEST_WAIT = 60.0  # seconds that a busy server may ask us to wait
 _EXPIRED = (400, 401, 403)  # what storage answers to a signed address that is too old
+_BUSY = (408, 429, 500, 502, 503, 504)
+_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
-_REFUSALS = {
-    401: "Kaggle does not accept your credentials; make a new token at kaggle.com/settings",
-    403: "the competition's rules are not accepted; accept them at kaggle.com/c/{competition}/rules",
-    404: "Kaggle serves no such file; if the competition's page offers it, fetch it there and use source=zip",
-    429: "Kaggle takes no more requests for now; run the same command later, it goes on where it stopped",
-}
+# At a lower level urllib3 writes the path of every request, which holds the signature.
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+@runtime_checkable
+class Locator(Protocol):
+    """Knows one file and how to get an address from which storage serves it."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the file."""
+
+    def locate(self, session: requests.Session) -> str:
+        """Ask for a signed address; called again whenever the last one has expired.
+
+        Raises:
+            SourceError: When the file cannot be had; says why and what to do.
+            requests.RequestException: When the network fails.
+        """
 
 
 class RemoteFile(io.RawIOBase):
     """A seekable file for reading, made for `zipfile.ZipFile(io.BufferedReader(...))`.
 
     Args:
-        competition: The competition's name in its address.
-        file: Path of the file in the competition's data.
-        wait: Seconds before the second attempt after a broken transfer; doubles with each.
+        locator: Which file, and how its address is had.
 
     Raises:
         SourceError: No credentials, rules not accepted, no such file, too many requests, no network.
     """
 
-    def __init__(self, competition: str, file: str, wait: float = 1.0) -> None:
-        self.competition, self.file, self._wait = competition, file, wait
+    def __init__(self, locator: Locator) -> None:
+        self.locator = locator
         self._place = 0
         self._session = requests.Session()
+        self._address, self.size = "", -1
+        self._tag: str | None = None
         with self._explained():
-            self._address, self.size = self._locate()
+            self._fill(memoryview(bytearray(1)))  # tells the size
 
     def readable(self) -> bool:
-        """Yes."""
+        """Promise `io` that `readinto` works."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Promise `io` that `seek` works."""
         return True
 
     def tell(self) -> int:
@@ -82,67 +98,85 @@ class RemoteFile(io.RawIOBase):
             self._session.close()
         super().close()
 
-    def _locate(self) -> tuple[str, int]:
-        """Ask Kaggle for the file: its signed address and its size."""
-        try:
-            credentials = get_kaggle_credentials()
-        except ValueError as error:
-            raise SourceError(f"{error}: make a new token at kaggle.com/settings") from None
-        if not credentials:
-            raise SourceError(
-                f"{self.file} of {self.competition} needs Kaggle credentials and there are none: make a "
-                "token at kaggle.com/settings and save it as ~/.kaggle/kaggle.json, or set KAGGLE_API_TOKEN"
-            )
-        request = ApiDownloadDataFileRequest()
-        request.competition_name, request.file_name = self.competition, self.file
-        with (
-            build_kaggle_client() as client,
-            client.competitions.competition_api_client.download_data_file(request) as answer,
-        ):
-            if answer.headers.get("Accept-Ranges") != "bytes" or "Content-Length" not in answer.headers:
-                raise SourceError(
-                    f"{self.file} of {self.competition} can only be fetched whole: fetch it in the browser "
-                    "and use source=zip"
-                )
-            return answer.url, int(answer.headers["Content-Length"])
-
     def _fill(self, view: memoryview) -> None:
         have = idle = 0
         while have < len(view):
             before = have
             try:
                 for chunk in self._bytes(self._place + have, self._place + len(view)):
-                    view[have : have + len(chunk)] = chunk
+                    view[have : have + len(chunk)] = chunk[: len(view) - have]
                     have += len(chunk)
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
+            except _BROKEN as error:
                 idle = 0 if have > before else idle + 1
                 if idle == _TRIES:
                     raise
-                time.sleep(self._wait * 2**idle)
+                time.sleep(max(_WAIT * 2**idle, _asked_to_wait(error)))
 
     def _bytes(self, start: int, end: int) -> Iterator[bytes]:
+        self._address = self._address or self.locator.locate(self._session)
         headers = {"Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-        with self._session.get(self._address, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
+        with self._session.get(
+            self._address, headers=headers, stream=True, timeout=_TIMEOUT, allow_redirects=False
+        ) as answer:
             if answer.status_code in _EXPIRED:
-                self._address, self.size = self._locate()
+                self._address = ""
                 raise requests.ConnectionError("the signed address has expired")
-            answer.raise_for_status()
-            if answer.status_code != requests.codes.partial_content:
-                raise requests.HTTPError("no ranges of bytes", response=answer)
+            if answer.status_code in _BUSY:
+                raise requests.ConnectionError("storage is busy", response=answer)
+            self._refuse_other(answer, start)
             yield from answer.iter_content(1 << 16)
+
+    def _refuse_other(self, answer: requests.Response, start: int) -> None:
+        """Refuse what are not the bytes asked for, of the file that was opened."""
+        status = answer.status_code
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            raise self._refused(status, "a page came instead of the file; run the same command later")
+        if status in (requests.codes.range_not_satisfiable, requests.codes.not_found) and self.size > 0:
+            raise self._changed()
+        if answer.is_redirect:
+            raise self._refused(status, "storage sends us on to another address, which is not followed")
+        if status == requests.codes.ok:
+            raise self._refused(
+                status,
+                "storage ignores ranges of bytes, so it can only be fetched whole; fetch it in the browser "
+                "and use source=zip",
+            )
+        if status != requests.codes.partial_content:
+            raise self._refused(status, "storage has no such file or a problem; run the same command later")
+        place = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.headers.get("Content-Range", ""))
+        if not place or int(place[1]) != start:
+            raise self._refused(status, "storage sends other bytes than were asked for; use source=zip")
+        tag = answer.headers.get("ETag")
+        if self.size < 0:
+            self.size, self._tag = int(place[3]), tag
+        if (int(place[3]), tag) != (self.size, self._tag):
+            raise self._changed()
+
+    def _refused(self, status: int, reason: str) -> SourceError:
+        return SourceError(f"{self.locator.name} cannot be fetched ({status}): {reason}")
+
+    def _changed(self) -> SourceError:
+        return SourceError(
+            f"{self.locator.name} changed between two requests: delete its list in source.folder and run the "
+            "same command again"
+        )
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn what the client raises into one sentence with the file, the reason and the remedy."""
-        what = f"{self.file} of {self.competition} cannot be fetched"
         try:
             yield
-        except requests.HTTPError as error:
-            code = 0 if error.response is None else error.response.status_code
-            reason = _REFUSALS.get(code, "Kaggle has a problem; run the same command later")
-            raise SourceError(f"{what} ({code}): {reason.format(competition=self.competition)}") from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
+            answer = getattr(error, "response", None)
+            reason = type(error).__name__ if answer is None else f"it answered {answer.status_code}"
             raise SourceError(
-                f"{what}, Kaggle cannot be reached ({type(error).__name__}): connect to the internet and run "
-                "the same command again, or use source=folder or source=zip with parts that you have"
+                f"{self.locator.name} cannot be fetched, Kaggle cannot be reached or is busy ({reason}): run "
+                "the same command again later, it goes on where it stopped, or use source=folder or "
+                "source=zip with parts that you have"
             ) from None
+
+
+def _asked_to_wait(error: requests.RequestException) -> float:
+    """Seconds in the header Retry-After (RFC 9110, 10.2.3), 0 where there are none; dates are not read."""
+    seconds = error.response.headers.get("Retry-After", "") if error.response is not None else ""
+    return min(float(seconds), _LONGEST_WAIT) if seconds.isdigit() else 0.0

@@ -44,7 +44,8 @@ class Video(NamedTuple):
     `path` is the video file, or the archive whose `member` it is. `status` is "ok", "missing" (listed, but
     not there), "unlisted" (there, but without a label) or "unreadable", with a sentence in `detail`. `method`
     says how a FAKE was made, `person` who is seen (as `original`, two with "/" between), `official` in which
-    split the data set itself has it ("train", "val", "test"); each is "" where that is not known.
+    split the data set itself has it ("train", "val", "test"); each is "" where that is not known. `bytes` is
+    how much opening it brings over the network, 0 where it is on this machine.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Video(NamedTuple):
     method: str = ""
     person: str = ""
     official: str = ""
+    bytes: int = 0
 
 
 class Stage(NamedTuple):
