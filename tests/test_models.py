@@ -191,17 +191,32 @@ def test_a_file_without_weights_gets_a_sentence_and_runs_nothing(
 
 
 def test_a_missing_file_and_an_unknown_name_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"model.backbone.weights=.*w.pth does not exist"):
+    with pytest.raises(UserError, match=r"weights=.*w.pth does not exist.*folder of such files"):
         timm_backbone(NAME, weights=tmp_path / "w.pth")
     with pytest.raises(UserError, match=r"model.backbone.name=resnet9000 is unknown.*close: .*resnet"):
         timm_backbone("resnet9000", pretrained=False)
 
 
-def test_a_failed_download_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("legacy_xception", "weights=PATH"),  # from an address
+        ("efficientnet_b3", "weights=PATH"),  # from the hub
+        ("tf_efficientnet_lite0", r"weights=package.*dfdc-lightning\[weights\]"),
+    ],
+)
+def test_a_hub_that_cannot_be_reached_is_one_sentence_without_noise(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    way_out: str,
+) -> None:
     for variable in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(
-        UserError, match=r"weights of legacy_xception.*backbone.weights=PATH.*pretrained=false"
+        UserError, match=rf"weights of {name} could not be fetched.*{way_out}.*pretrained=false"
     ):
-        timm_backbone("legacy_xception")
+        timm_backbone(name)
+    assert capfd.readouterr() == ("", "")

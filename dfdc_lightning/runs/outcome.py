@@ -57,6 +57,7 @@ def outcome(
         "best_epoch": int(best["epoch"]),
         "epochs": len(epochs),
         "seconds": sum(float(row["seconds"]) for row in epochs),
+        "weights": getattr(detector.backbone, "weights_origin", None),  # None: timm_backbone did not build it
         "parameters": sum(p.numel() for p in detector.parameters()),
         "trainable_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
         "data": data.provenance(),

@@ -15,7 +15,13 @@ from omegaconf import DictConfig, OmegaConf
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.runs.outcome import outcome
-from dfdc_lightning.runs.settings import CACHE_CONTENT, introduction, result_settings
+from dfdc_lightning.runs.settings import (
+    CACHE_CONTENT,
+    WEIGHTS_CONTENT,
+    introduction,
+    result_settings,
+    weights_content,
+)
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -62,6 +68,7 @@ class Run:
         else:
             run.refuse_other(settings)
         if not run.finished:
+            weights_content(config)  # missing weights are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
             atomic.write_json(run._settings_file, settings)
@@ -275,8 +282,8 @@ class Run:
 
     @staticmethod
     def _differs(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
-        if key == CACHE_CONTENT and key not in now:
-            return False  # a finished run stays finished after its cache has been moved away
+        if key in (CACHE_CONTENT, WEIGHTS_CONTENT) and key not in now:
+            return False  # a finished run stays finished after its cache or its weights were moved away
         return bool(before.get(key) != now.get(key))
 
     def lock(self) -> None:

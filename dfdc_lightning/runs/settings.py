@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.models.weights import sha256_of, weights_file
 
 # Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
 CANNOT_CHANGE_RESULTS = (
@@ -24,6 +26,8 @@ CANNOT_CHANGE_RESULTS = (
     "logger",
     "callbacks.progress",
     "data.cache",  # the cache's content counts, not its place
+    "weights",  # so does that of the weights
+    "model.backbone.weights",
     "data.workers",
     "trainer.accelerator",
     "trainer.precision.accelerator",
@@ -34,8 +38,16 @@ CANNOT_CHANGE_RESULTS = (
     "trainer.default_root_dir",
     "trainer.profiler",
 )
-_NOT_SHOWN = ("study", "name", "seed", "logger", "plan", "print_config")  # in the title, or beside the point
-CACHE_CONTENT = "data.cache content"
+_NOT_SHOWN = (
+    "study",
+    "name",
+    "seed",
+    "logger",
+    "weights",
+    "plan",
+    "print_config",
+)  # in the title, or beside the point
+CACHE_CONTENT, WEIGHTS_CONTENT = "data.cache content", "model.backbone.weights content"
 # What would be noticed late or never; an overwrite=no, which is text to Hydra, would even count as yes.
 _NUMBERS = {  # its type, the least, the most
     "seed": (int, 0, 2**32 - 1),
@@ -69,14 +81,27 @@ def check_values(config: DictConfig) -> None:
 
 
 def result_settings(config: DictConfig) -> dict[str, Any]:
-    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and the cache's content."""
+    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and what files hold."""
     flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
     kept = {key: value for key, value in flat.items() if not cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
     if manifest.is_file():
         status = manifest.stat()
         kept[CACHE_CONTENT] = _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
+    with suppress(UserError):  # a finished run needs no weights; whoever is going to train is refused later
+        kept[WEIGHTS_CONTENT] = weights_content(config)
     return kept
+
+
+def weights_content(config: DictConfig) -> str | None:
+    """The sha256 of the file that the backbone's weights are read from, or None where timm fetches them.
+
+    Raises:
+        UserError: When that file is missing, or the package that should hold it is missing or altered.
+    """
+    backbone = OmegaConf.select(config, "model.backbone", default=None) or {}
+    path = weights_file(str(backbone.get("name")), backbone.get("weights"))
+    return sha256_of(path) if path else None
 
 
 @cache

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
+from dfdc_lightning.sweep.backbones import refuse_unfit_weights
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration
 from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
 
@@ -86,7 +87,7 @@ def planned_sweep(config: DictConfig) -> Plan:
         config: The configuration of the whole sweep.
 
     Raises:
-        UserError: When there is something to train and no face cache to train it on.
+        UserError: When there is something to train and no face cache to train it on, or no fitting weights.
     """
     hydra = config.hydra
     arguments = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
@@ -95,14 +96,16 @@ def planned_sweep(config: DictConfig) -> Plan:
     overrides = parser.parse_overrides([*arguments, *as_typed["task"]])
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     before = HydraConfig.instance().cfg
-    runs, caches = [], set()
+    runs: list[PlannedRun] = []
+    training: list[DictConfig] = []
     for number, job in enumerate(jobs):
         composed = compose(hydra.job.config_name, [*as_typed["hydra"], *job], return_hydra_config=True)
         with open_dict(composed.hydra.job):
             composed.hydra.job.num = composed.hydra.job.id = number
         HydraConfig.instance().set_config(composed)
-        caches.add(composed.data.cache)
         runs.append(planned_run(composed, f"{composed.hydra.sweep.dir}/{composed.hydra.sweep.subdir}"))
+        if runs[-1].state in (State.START, State.RESUME):
+            training.append(composed)
     HydraConfig.instance().cfg = before
     plan = Plan(Path(hydra.sweep.dir), tuple(runs))
     for folder, n in Counter(run.folder for run in runs).items():
@@ -111,9 +114,10 @@ def planned_sweep(config: DictConfig) -> Plan:
                 f"{n} runs of this sweep would share the folder {folder}: put what they differ in into "
                 "their name, e.g. name='lr${model.optimizer.lr}'"
             )
-    if plan.to_do:
-        for folder in sorted(caches):
-            FaceCache(Path(folder)).rows()  # no cache: say so now, not in the morning
+    for cache in sorted({str(job.data.cache) for job in training}):
+        FaceCache(Path(cache)).rows()  # no cache: say so now, not in the morning
+    if not config.plan:
+        refuse_unfit_weights(training)
     return plan
 
 
