@@ -3,7 +3,6 @@
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +17,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 from dfdc_lightning import checks
 from dfdc_lightning.augment import Augment
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
+from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts, split_hash
 from dfdc_lightning.faces.conditions import conditions
 from dfdc_lightning.faces.profile import read_profile
-from dfdc_lightning.faces.split_record import read_split
 from dfdc_lightning.hardware import shared_memory
 from dfdc_lightning.machine import cores
 
@@ -223,8 +221,7 @@ class FaceDataModule(L.LightningDataModule):
     @property
     def split_hash(self) -> str:
         """Short hash of which video with which label lies in which split."""
-        lines = sorted(f"{row.split},{row.video},{row.label}" for split in SPLITS for row in self.rows[split])
-        return sha256("\n".join(lines).encode()).hexdigest()[:12]
+        return split_hash([row for split in SPLITS for row in self.rows[split]])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -247,7 +244,6 @@ class FaceDataModule(L.LightningDataModule):
         return {
             "cache": str(self.cache.root),
             "profile": self.profile,
-            "split": read_split(root),
             "split_hash": self.split_hash,
             "counts": self.counts,
             "n_groups": len(set(self.groups.values())),

@@ -10,7 +10,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dfdc_lightning"
 CONF = ROOT / "conf"
-ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py")
+ENTRY_SCRIPTS = ("train.py", "prepare_faces.py", "report.py", "predict.py", "evaluate.py")
 
 # The rooms from left to right; a room imports from itself and from rooms to its left.
 ROOMS = (

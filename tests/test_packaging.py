@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dfdc_lightning"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-ENTRY_SCRIPTS = [ROOT / f"{name}.py" for name in ("train", "prepare_faces", "report", "predict")]
+ENTRY_SCRIPTS = [ROOT / f"{name}.py" for name in ("train", "prepare_faces", "report", "predict", "evaluate")]
 
 # Extras that nothing of ours imports, and what they are there for.
 IMPORTED_FOR_US = {

@@ -148,6 +148,11 @@ class Condition(NamedTuple):
     def __str__(self) -> str:
         return f"{self.corruption}-{self.level}"
 
+    @property
+    def of_files(self) -> bool:
+        """Whether it goes through an encoder, so that `file` does the work and not `apply`."""
+        return isinstance(CORRUPTIONS[self.corruption], OfFiles)
+
     def apply(self, images: Images, video: str) -> Images:
         """The frames of a video after a corruption of frames; others leave them as they are.
 

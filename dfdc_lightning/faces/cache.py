@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,9 +26,9 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _HEAD_BYTES = 512  # hold the member's header and the array's
 
 
-# Manifests of earlier versions have one column under another name, and the last ones not at all.
+# Manifests of earlier versions have one column under another name, and two not at all.
 _FORMER_COLUMNS = {"detector": "face_detector"}
-_FIRST_LATER_COLUMN = "method"
+_LATER_COLUMNS = ("method", "person")
 
 
 class Row(NamedTuple):
@@ -35,8 +36,7 @@ class Row(NamedTuple):
 
     `original` names the video that a FAKE was made from, two of them with "/" between. `split` is empty for a
     video that is not used: because it failed, or because no other label balances it. `method` says how a FAKE
-    was made, `person` who is seen, two of them with "/" between, `part` is the number of DFDC's part. `bytes`
-    are those of the video stream.
+    was made, `person` who is seen, two of them with "/" between.
     """
 
     video: str
@@ -56,10 +56,6 @@ class Row(NamedTuple):
     profile: str = ""
     method: str = ""
     person: str = ""
-    part: str = ""
-    codec: str = ""
-    bytes: int = 0
-    keyframes: int = 0
 
 
 class FaceClip(NamedTuple):
@@ -109,8 +105,7 @@ class FaceCache:
             with self.manifest.open(encoding="utf-8", newline="") as file:
                 reader = csv.DictReader(file)
                 columns = [_FORMER_COLUMNS.get(name, name) for name in reader.fieldnames or ()]
-                needed = Row._fields.index(_FIRST_LATER_COLUMN)
-                if len(columns) < needed or tuple(columns) != Row._fields[: len(columns)]:
+                if tuple(columns) not in (Row._fields, Row._fields[: -len(_LATER_COLUMNS)]):
                     raise CacheError(
                         f"{self.manifest} has the columns {columns}, expected {list(Row._fields)}: "
                         "make the cache again"
@@ -186,6 +181,14 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
         if row.status == "ok" and row.label in table.get(row.split, ()):
             table[row.split][row.label] += 1
     return table
+
+
+def split_hash(rows: Sequence[Row]) -> str:
+    """A short hash of which usable video with which label lies in which split."""
+    lines = [
+        f"{row.split},{row.video},{row.label}" for row in rows if row.status == "ok" and row.split in SPLITS
+    ]
+    return sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12]
 
 
 def _row(line: dict[str, str]) -> Row:

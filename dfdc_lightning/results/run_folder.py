@@ -8,7 +8,7 @@ Level = Literal["frame", "clip"]  # what one logit of a detector judges
 CHECKPOINTS = "checkpoints"
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 RESULT, METRICS, PREDICTIONS, ERROR = "result.json", "metrics.csv", "predictions.csv", "error.txt"
-REFERENCE = "reference.npz"
+ELSEWHERE, EVALUATION = "elsewhere", "evaluation.json"
 
 
 class RunFolder:
@@ -25,5 +25,4 @@ class RunFolder:
         self.result_file = self.folder / RESULT
         self.metrics = self.folder / METRICS
         self.predictions = self.folder / PREDICTIONS
-        self.reference = self.folder / REFERENCE
         self.error = self.folder / ERROR

@@ -1,0 +1,111 @@
+"""What a run says of other videos than its own: `elsewhere/<name>/` in its folder, a folder per evaluation.
+
+An evaluation has `predictions.csv` in the form of the run's own and `evaluation.json`, which is written last
+and means that both are whole. Where its videos were corrupted first, it lies one folder deeper, in
+`elsewhere/<name>/<corruption>-<level>/`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dfdc_lightning import atomic
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.results.predictions import Scores, read_predictions
+from dfdc_lightning.results.run_folder import ELSEWHERE, EVALUATION, PREDICTIONS
+
+SPLIT = "test"  # what every evaluated video is called, since none was trained on
+
+
+class About(NamedTuple):
+    """What an evaluation was made with.
+
+    `data` names the face cache and `condition` the corruption and its level ("" where there is none); `own`
+    says whether these are the run's own test videos. `content` is the fingerprint of the cache's clips and
+    `model` that of the run. `trained_on` names videos that were left out because the run was trained on them,
+    and `doubt` says why that could not be found out. `without_score` gives the reason of each video that has
+    no score.
+    """
+
+    data: str
+    condition: str
+    own: bool
+    cache: str
+    content: str
+    model: str
+    trained_on: list[str]
+    doubt: str
+    without_score: dict[str, str]
+
+
+class Evaluation(NamedTuple):
+    """The scores of one run on one data set in one condition; `fault` says why there are none."""
+
+    about: About
+    scores: Scores | None
+    fault: str = ""
+
+
+def folder_of(run: Path, data: str, condition: str = "") -> Path:
+    """The folder of one evaluation.
+
+    Args:
+        run: The run folder, or the folder of an exported model.
+        data: Name of the data set.
+        condition: The corruption with its level, as "jpeg-3"; "" for videos as they are.
+    """
+    return run / ELSEWHERE / data / condition
+
+
+def fingerprint_of(path: Path) -> str:
+    """A short hash of a file that tells a model's weights apart: a run's own predictions.csv."""
+    return sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def read_about(folder: Path) -> About | None:
+    """What an evaluation was made with; None where there is no finished one.
+
+    Raises:
+        UserError: When evaluation.json is damaged.
+    """
+    path = folder / EVALUATION
+    if not path.is_file():
+        return None
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        about = About(**content)
+        if not isinstance(about.without_score, dict) or not isinstance(about.trained_on, list):
+            raise TypeError("trained_on must be a list and without_score an object")
+        return about
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{path} is damaged ({error}): delete it and evaluate again") from None
+
+
+def write_evaluation(
+    folder: Path, about: About, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Write the scores and then what they were made with."""
+    (folder / EVALUATION).unlink(missing_ok=True)  # a kill must not leave it beside other scores
+    atomic.write_csv(folder / PREDICTIONS, columns, rows)
+    atomic.write_json(folder / EVALUATION, about._asdict())
+
+
+def read_evaluation(folder: Path) -> Evaluation | None:
+    """A finished evaluation with its scores; None where there is none.
+
+    Raises:
+        UserError: When evaluation.json is damaged.
+    """
+    about = read_about(folder)
+    if about is None:
+        return None
+    predictions = read_predictions(folder / PREDICTIONS)
+    return Evaluation(about, predictions.splits.get(SPLIT), predictions.faults.get(SPLIT, ""))
+
+
+def evaluation_folders(run: Path) -> list[Path]:
+    """The folders of a run's finished evaluations, in the order of data sets and conditions."""
+    found = [*run.glob(f"{ELSEWHERE}/*/{EVALUATION}"), *run.glob(f"{ELSEWHERE}/*/*/{EVALUATION}")]
+    return sorted(path.parent for path in found)

@@ -1,0 +1,54 @@
+"""How far do runs hold? `python evaluate.py study=NAME on=CACHE`, or corrupt=all for their test videos."""
+
+import re
+import sys
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, ListConfig
+
+from dfdc_lightning.runs import command, one_sentence
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@one_sentence()
+def main(config: DictConfig) -> None:
+    """Evaluate what `study` or `run` names on what `on` names, and print a table."""
+    from hydra.utils import instantiate
+
+    from dfdc_lightning.errors import UserError
+    from dfdc_lightning.evaluate.evaluation import Evaluations, Options, finished_runs
+    from dfdc_lightning.evaluate.outcome_table import outcomes
+
+    runs = [Path(run) for run in words(config.run)]
+    runs += [run for study in words(config.study) for run in finished_runs(Path(config.root), study)]
+    if not runs:
+        raise UserError("study= is missing: give study=NAME, or run=RUN")
+    evaluations = Evaluations(
+        Options(
+            words(config.corrupt),
+            instantiate(config.source) if config.corrupt else None,
+            config.face_detector.model,
+            None if config.workers == "auto" else config.workers,
+            config.overwrite,
+        )
+    )
+    evaluations.run(runs, [Path(folder) for folder in words(config.on)])
+    print(outcomes(evaluations.done))
+    if evaluations.problems:
+        raise SystemExit(1)
+
+
+def words(value: str | int | ListConfig | None) -> list[str]:
+    """One value or several as a list of text."""
+    return (
+        [] if value is None else [str(each) for each in (value if isinstance(value, ListConfig) else [value])]
+    )
+
+
+if __name__ == "__main__":
+    # Hydra takes a bare comma for a sweep, which needs -m; without it, it is a list for one call.
+    if not {"-m", "--multirun"} & set(sys.argv):
+        several = re.compile(r"^(study|run|on|corrupt)=([^\[\"']*,.*)$")
+        sys.argv = [several.sub(r"\1=[\2]", word) for word in sys.argv]
+    command(main)
