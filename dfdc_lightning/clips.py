@@ -20,6 +20,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts, split_hash
 from dfdc_lightning.faces.conditions import conditions
 from dfdc_lightning.faces.profile import read_profile
+from dfdc_lightning.faces.split_record import read_split
 from dfdc_lightning.hardware import shared_memory
 from dfdc_lightning.machine import cores
 
@@ -244,6 +245,7 @@ class FaceDataModule(L.LightningDataModule):
         return {
             "cache": str(self.cache.root),
             "profile": self.profile,
+            "split": read_split(root),
             "split_hash": self.split_hash,
             "counts": self.counts,
             "n_groups": len(set(self.groups.values())),

@@ -1,6 +1,6 @@
 """`python -m dfdc_lightning.export run=RUN out=DIR [cache=FOLDER]`: a trained run as files for elsewhere.
 
-`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, frame logits and
+`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, features and
 Grad-CAM maps, `model.json` what must be known to use it (`predict/card.py`), `model_card.md` the same for
 people.
 """
@@ -25,7 +25,7 @@ from dfdc_lightning import atomic
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.explain.gradcam import predict_with_maps
-from dfdc_lightning.explain.prediction import Prediction, clip_and_frame_logits
+from dfdc_lightning.explain.prediction import Prediction, logits_and_features
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.predict.card import Card
@@ -33,7 +33,8 @@ from dfdc_lightning.predict.model_card import model_card
 from dfdc_lightning.predict.predictors import OnnxPredictor
 from dfdc_lightning.runs import Run, command
 
-TOLERANCE = 1e-3  # largest difference between the engines: of a logit, and of a map in its strongest place
+# Largest difference between the engines: of a logit; of features and maps, as a share of the largest.
+TOLERANCE = 1e-3
 _CLIPS = 16  # real clips the engines are compared on
 
 _ATEN = torch.ops.aten
@@ -69,13 +70,14 @@ class Parity:
         self.clips = len(torch_prediction.logits)
         self.logit = _largest(torch_prediction.logits - onnx_prediction.logits)
         self.score = _largest(torch_prediction.scores - onnx_prediction.scores)
-        strongest = max(_largest(torch_prediction.maps), 1e-12)
-        self.maps = _largest(torch_prediction.maps - onnx_prediction.maps) / strongest
+        self.features = _share(torch_prediction.features, onnx_prediction.features)
+        self.maps = _share(torch_prediction.maps, onnx_prediction.maps)
 
     def __str__(self) -> str:
         return (
             f"torch and onnxruntime on {self.clips} clips: largest difference {self.logit:.2g} in a logit, "
-            f"{self.score:.2g} in a score, {self.maps:.2g} of the strongest place in a map"
+            f"{self.score:.2g} in a score, {self.features:.2g} of the largest feature, {self.maps:.2g} of "
+            "the strongest place in a map"
         )
 
 
@@ -99,7 +101,7 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
         parity = Parity(
             predict_with_maps(detector, faces), OnnxPredictor(temporary, card).predict(faces, maps=True)
         )
-        if not max(parity.logit, parity.maps) <= TOLERANCE:  # NaN is a difference too
+        if not max(parity.logit, parity.features, parity.maps) <= TOLERANCE:  # NaN is a difference too
             raise UserError(
                 f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}"
             )
@@ -112,8 +114,8 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
     return parity
 
 
-def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute logits and signed Grad-CAM maps in operations that can be traced, gradient included.
+def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Compute logits, features and signed maps in operations that can be traced, gradient included.
 
     It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the
     export compares the two on every model it writes.
@@ -127,12 +129,13 @@ def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Te
     hook = detector.last_conv.register_forward_hook(cut)
     try:
         with torch.enable_grad():
-            logits, frame_logits = clip_and_frame_logits(detector, faces)
-            (gradient,) = torch.autograd.grad(logits.sum(), kept[0])
+            outputs = logits_and_features(detector, faces)
+            (gradient,) = torch.autograd.grad(outputs[0].sum(), kept[0])
     finally:
         hook.remove()
     maps = (gradient.mean((2, 3), keepdim=True) * kept[0].detach()).sum(1)
-    return logits.detach(), frame_logits.detach(), maps.reshape(*faces.shape[:2], *maps.shape[1:])
+    logits, frame_logits, features = (output.detach() for output in outputs)
+    return logits, frame_logits, features, maps.reshape(*faces.shape[:2], *maps.shape[1:])
 
 
 def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
@@ -145,7 +148,7 @@ def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.
     frozen = copy.deepcopy(detector).eval().requires_grad_(requires_grad=False)
     example = torch.from_numpy(faces)
 
-    def predict(faces: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def predict(faces: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return with_maps(frozen, faces)
 
     with warnings.catch_warnings():
@@ -178,6 +181,11 @@ def _real_clips(cache: FaceCache, card: Card) -> UInt8[np.ndarray, "b t 3 h w"]:
         )
     chosen = sorted(rows, key=lambda row: (row.split != "test", row.video))[:_CLIPS]
     return np.stack([cache.read_faces(row.video) for row in chosen])
+
+
+def _share(expected: np.ndarray, given: np.ndarray) -> float:
+    """Compute the largest difference as a share of the largest expected value."""
+    return _largest(expected - given) / max(_largest(expected), 1e-12)
 
 
 def _largest(values: np.ndarray) -> float:

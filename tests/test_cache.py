@@ -135,11 +135,15 @@ def test_a_manifest_comes_back_sorted_and_exact(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    columns = ",".join(Row._fields[:-2]).replace("face_detector", "detector")
+    first_later = Row._fields.index("method")
+    columns = ",".join(Row._fields[:first_later]).replace("face_detector", "detector")
     (tmp_path / "manifest.csv").write_text(f"{columns}\nv,FAKE,a,a,val,ok,,10,4,4,9.5,12,2.0,haar,abc\n")
     known = {"n_found": 10, "width": 4, "height": 4, "fps": 9.5, "n_frames": 12, "seconds": 2.0}
     row = Row("v", "FAKE", "a", "a", "val", face_detector="haar", profile="abc", **known)
     assert FaceCache(tmp_path).rows() == [row]
+    columns = ",".join(Row._fields[: first_later + 2])
+    (tmp_path / "manifest.csv").write_text(f"{columns}\nv,FAKE,a,a,val,ok,,10,4,4,9.5,12,2.0,haar,abc,m,p\n")
+    assert FaceCache(tmp_path).rows() == [row._replace(method="m", person="p")]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +152,7 @@ def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
         ("video,label\na,REAL\n", "has the columns"),
         (",".join(Row._fields) + "\na,REAL\n", "is damaged"),
         (",".join(Row._fields) + "\na,REAL,,,,ok,,1,1,1,1,1,1,haar", "the row of a is cut off"),
-        (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,,,\n", "many"),
+        (",".join(Row._fields) + "\na,REAL,,,,ok,,many,1,1,1,1,1,,,,,,,,\n", "many"),
         ("", "has the columns"),
     ],
 )

@@ -76,7 +76,10 @@ def test_an_efficientnet_can_be_exported_too(tmp_path: Path) -> None:
 
 def test_engines_that_differ_are_seen() -> None:
     logits, maps = np.zeros((2, 3), np.float32), np.ones((2, 3, 2, 2), np.float32)
-    parity = Parity(Prediction(logits, logits, maps), Prediction(logits + 0.5, logits, maps * 1.1))
+    parity = Parity(
+        Prediction(logits, logits, maps[..., 0], maps),
+        Prediction(logits + 0.5, logits, maps[..., 0] * 1.2, maps * 1.1),
+    )
     assert parity.logit == 0.5
     assert parity.maps == pytest.approx(0.1)
 

@@ -191,7 +191,7 @@ class Fixed:
     def predict(self, faces: np.ndarray, maps: bool) -> Prediction:
         logits = np.repeat(self.logits[: len(faces), None], faces.shape[1], axis=1)
         shown = np.ones((*faces.shape[:2], 3, 3), np.float32) if maps else None
-        return Prediction(logits, logits, shown)
+        return Prediction(logits, logits, logits[..., None], shown)
 
 
 def clip(found: int = 4, side: float = 150.0) -> FaceClip:

@@ -9,7 +9,7 @@ import pytest
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, Row
 from dfdc_lightning.faces.quota import Quota, shard_of
-from dfdc_lightning.faces.split import ByGroup, ByPart, Candidate, group_of, shares
+from dfdc_lightning.faces.split import ByGroup, ByOfficial, ByPart, ByVideo, Candidate, group_of, shares, torn
 
 
 def dfdc(n_groups: int, fakes: int = 5, parts: int = 50) -> list[Candidate]:
@@ -193,3 +193,46 @@ def test_a_wrong_range_of_parts_is_named(splitter: ByPart, word: str) -> None:
 def test_by_part_needs_numbered_folders() -> None:
     with pytest.raises(UserError, match="by_group"):
         Quota([Candidate("a", REAL), Candidate("b", FAKE, "a")], ByPart(), 10)
+
+
+def pairs(n: int, **more: str) -> list[Candidate]:
+    return [
+        candidate._replace(**more)
+        for number in range(n)
+        for candidate in (Candidate(f"r{number}", "REAL"), Candidate(f"f{number}", "FAKE", f"r{number}"))
+    ]
+
+
+def test_by_video_tears_groups_apart_and_by_group_does_not() -> None:
+    videos = pairs(50)
+    groups = group_of(videos)
+    for splitter, tears in ((ByGroup(), False), (ByVideo(), True)):
+        quota = Quota(videos, splitter, None)
+        used = quota.used({video.name: True for video in videos})
+        assert quota.group == groups  # intervals are over groups, however the split was made
+        assert bool(torn(groups, used)) == tears
+        n = {split: [*used.values()].count(split) for split in ("train", "val", "test")}
+        assert n == {"train": 80, "val": 10, "test": 10}
+
+
+def test_the_official_split_is_taken_and_validation_made_where_there_is_none() -> None:
+    videos = [
+        *pairs(20, official="train"),
+        *[video._replace(name=f"t{video.name}", official="test", original="") for video in pairs(5)],
+        Candidate("nobody-s", "REAL"),
+    ]
+    split = ByOfficial(val=0.2).assign(
+        {
+            name: [v for v in videos if group_of(videos)[v.name] == name]
+            for name in {*group_of(videos).values()}
+        }
+    )
+    assert {split[video.name] for video in videos[-11:-1]} == {"test"}
+    assert "nobody-s" not in split
+    assert sorted(split[video.name] for video in videos[:40]) == ["train"] * 32 + ["val"] * 8
+    assert all(split[f"r{number}"] == split[f"f{number}"] for number in range(20))
+    given = [video._replace(official="val") if video.name == "r3" else video for video in videos]
+    kept = ByOfficial().assign({video.name: [video] for video in given})
+    assert [name for name, where in kept.items() if where == "val"] == ["r3"]
+    with pytest.raises(UserError, match="use split=by_group"):
+        ByOfficial().assign({"r": [Candidate("r", "REAL")]})

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """Logits of b clips (k each: t or 1), logits of their t frames, and one map per frame where asked for."""
+    """Logits of b clips (k each: t or 1) and of their t frames, their features, and maps where asked for."""
 
     logits: Float32[np.ndarray, "b k"]
     frame_logits: Float32[np.ndarray, "b t"]
+    features: Float32[np.ndarray, "b t f"]
     maps: Float32[np.ndarray, "b t h w"] | None = None
 
     @property
@@ -48,16 +49,17 @@ def predict(detector: "Detector", faces: UInt8[np.ndarray, "b t 3 h w"]) -> Pred
 
     with torch.inference_mode():
         batch = torch.from_numpy(np.ascontiguousarray(faces)).to(detector.device)
-        logits, frame_logits = clip_and_frame_logits(detector.eval(), batch)
-    return Prediction(array(logits), array(frame_logits))
+        outputs = logits_and_features(detector.eval(), batch)
+    return Prediction(*map(array, outputs))
 
 
-def clip_and_frame_logits(
+def logits_and_features(
     detector: "Detector", faces: "Float[Tensor, 'b t 3 h w']"
-) -> "tuple[Float[Tensor, 'b k'], Float[Tensor, 'b t']]":
-    """Compute both from one pass of the backbone, which is nearly all the work."""
-    frame_logits = detector.frame_logits(faces)
-    return detector.pooled(frame_logits), frame_logits
+) -> "tuple[Float[Tensor, 'b k'], Float[Tensor, 'b t'], Float[Tensor, 'b t f']]":
+    """Compute all three by one pass of the backbone, which is nearly all the work."""
+    features = detector.features(faces)
+    frame_logits = detector.head_logits(features)
+    return detector.pooled(frame_logits), frame_logits, features
 
 
 def array(values: "Float[Tensor, '*n']") -> Float32[np.ndarray, "*n"]:

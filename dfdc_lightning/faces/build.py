@@ -17,6 +17,7 @@ from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.faces.quota import Quota, shard_of
 from dfdc_lightning.faces.shard import Shard, journal_of, locked, noted_rows, remove_journals
 from dfdc_lightning.faces.split import Candidate, Splitter
+from dfdc_lightning.faces.split_record import record_split
 from dfdc_lightning.faces.summary import summary, tallied
 from dfdc_lightning.faces.worker import VideoTask
 from dfdc_lightning.machine import cores
@@ -85,6 +86,7 @@ def prepare(
         if shard.n == 1:
             if not cache.manifest.is_file() or cache.rows() != rows:
                 cache.write_rows(rows)
+            record_split(cache.root, splitter, rows)
             remove_journals(cache.root)
     print(summary(cache, quota, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
@@ -117,7 +119,11 @@ def _known_before(stages: Sequence[Stage], known: Mapping[str, Row], task: Video
     for video in _listed(stages):
         if video.name in outcomes:
             outcomes[video.name] = outcomes[video.name]._replace(
-                label=video.label, original=video.original, method=video.method, person=video.person
+                label=video.label,
+                original=video.original,
+                method=video.method,
+                person=video.person,
+                part=video.part,
             )
         elif video.status != "ok":
             outcomes[video.name] = task.blank(video)._replace(status=video.status, detail=video.detail)

@@ -26,9 +26,9 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _HEAD_BYTES = 512  # hold the member's header and the array's
 
 
-# Manifests of earlier versions have one column under another name, and two not at all.
+# Manifests of earlier versions have one column under another name, and the last ones not at all.
 _FORMER_COLUMNS = {"detector": "face_detector"}
-_LATER_COLUMNS = ("method", "person")
+_FIRST_LATER_COLUMN = "method"
 
 
 class Row(NamedTuple):
@@ -36,7 +36,8 @@ class Row(NamedTuple):
 
     `original` names the video that a FAKE was made from, two of them with "/" between. `split` is empty for a
     video that is not used: because it failed, or because no other label balances it. `method` says how a FAKE
-    was made, `person` who is seen, two of them with "/" between.
+    was made, `person` who is seen, two of them with "/" between, `part` is the number of DFDC's part. `bytes`
+    are those of the video stream.
     """
 
     video: str
@@ -56,6 +57,10 @@ class Row(NamedTuple):
     profile: str = ""
     method: str = ""
     person: str = ""
+    part: str = ""
+    codec: str = ""
+    bytes: int = 0
+    keyframes: int = 0
 
 
 class FaceClip(NamedTuple):
@@ -105,7 +110,8 @@ class FaceCache:
             with self.manifest.open(encoding="utf-8", newline="") as file:
                 reader = csv.DictReader(file)
                 columns = [_FORMER_COLUMNS.get(name, name) for name in reader.fieldnames or ()]
-                if tuple(columns) not in (Row._fields, Row._fields[: -len(_LATER_COLUMNS)]):
+                needed = Row._fields.index(_FIRST_LATER_COLUMN)
+                if len(columns) < needed or tuple(columns) != Row._fields[: len(columns)]:
                     raise CacheError(
                         f"{self.manifest} has the columns {columns}, expected {list(Row._fields)}: "
                         "make the cache again"

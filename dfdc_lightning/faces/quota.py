@@ -28,7 +28,7 @@ class Quota:
         self.split = splitter.assign(members)
         self.queues: dict[tuple[str, str], list[str]] = {(s, label): [] for s in SPLITS for label in LABELS}
         for video in sorted(videos, key=lambda video: order(splitter.seed, video.name)):
-            if split := self.split.get(self.group[video.name]):
+            if split := self.split.get(video.name):
                 self.queues[split, video.label].append(video.name)
         quota = None if per_label is None else shares(per_label, splitter.fractions)
         self.wanted = {

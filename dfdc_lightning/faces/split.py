@@ -1,11 +1,12 @@
-"""Videos → groups → splits: whole groups, by hash of group and seed, exact shares."""
+"""Videos → groups → splits: by hash of group and seed, exact shares; two ways that leak, and say so."""
 
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS
 
@@ -26,16 +27,20 @@ class Candidate(NamedTuple):
 
 @runtime_checkable
 class Splitter(Protocol):
-    """Gives every group a split, knowing only what the listing says."""
+    """Gives videos their splits, knowing only what the listing says.
+
+    `name` is that of its file in conf/split.
+    """
 
     seed: int
+    name: ClassVar[str]
 
     @property
     def fractions(self) -> Mapping[str, float]:
         """How a quota is divided over the splits."""
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """The split of each group that may be used, of name → members."""
+        """The split of each video that may be used, from the groups: name → members."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class ByGroup:
 
     seed: int = 0
     fractions: Mapping[str, float] = field(default_factory=lambda: dict(FRACTIONS))
+    name: ClassVar[str] = "by_group"
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
         """See `Splitter.assign`."""
@@ -71,10 +77,69 @@ class ByGroup:
                     gain * (2 * lacking[split, label] - gain) for label, gain in gains.items()
                 ),
             )
-            chosen[name] = best
+            chosen.update({video.name: best for video in groups[name]})
             for label, gain in gains.items():
                 lacking[best, label] -= gain
         return chosen
+
+
+@dataclass(frozen=True)
+class ByVideo(ByGroup):
+    """Deals single videos, as if a FAKE had nothing to do with its original: a split that leaks.
+
+    Studies that say nothing of groups were probably split so. It shows what a leak is worth.
+    """
+
+    name: ClassVar[str] = "by_video"
+
+    def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """See `Splitter.assign`."""
+        return super().assign({video.name: [video] for members in groups.values() for video in members})
+
+
+@dataclass(frozen=True)
+class ByOfficial:
+    """Takes the data set's own split, which may put videos of one group into two splits.
+
+    Where it has no videos for validation, whole groups of its training videos become them.
+
+    Args:
+        val: Share of the training videos for validation where the data set has none.
+        seed: Another seed chooses other videos.
+    """
+
+    val: float = 0.1
+    seed: int = 0
+    name: ClassVar[str] = "by_official"
+
+    @property
+    def fractions(self) -> Mapping[str, float]:
+        """Shares in which a quota is divided; the data set's own sizes count where there is no quota."""
+        return FRACTIONS
+
+    def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
+        """See `Splitter.assign`.
+
+        Raises:
+            UserError: When the data set says nothing of splits.
+        """
+        chosen = {
+            video.name: video.official for members in groups.values() for video in members if video.official
+        }
+        if not chosen:
+            raise UserError(
+                "split=by_official needs a source that knows the data set's own split, and this one does "
+                "not: use split=by_group"
+            )
+        if "val" in chosen.values():
+            return chosen
+        share = {"train": 1 - checks.number("split.val", self.val, 0, below=1), "val": self.val}
+        training = {
+            name: inside
+            for name, members in groups.items()
+            if (inside := [video for video in members if chosen.get(video.name) == "train"])
+        }
+        return chosen | ByGroup(self.seed, share).assign(training)
 
 
 @dataclass(frozen=True)
@@ -94,6 +159,7 @@ class ByPart:
     val: str = "35-39"
     test: str = "40-49"
     seed: int = 0
+    name: ClassVar[str] = "by_part"
 
     @property
     def fractions(self) -> Mapping[str, float]:
@@ -109,7 +175,7 @@ class ByPart:
         """
         ranges = self._ranges()
         chosen = {}
-        for name, members in groups.items():
+        for members in groups.values():
             for video in members:
                 if not video.part.isdigit():
                     raise UserError(
@@ -121,7 +187,8 @@ class ByPart:
             }
             inside = all(any(int(video.part) in parts for parts in ranges.values()) for video in members)
             if len(splits) == 1 and inside:
-                chosen[name] = splits.pop()
+                split = splits.pop()
+                chosen.update({video.name: split for video in members})
         return chosen
 
     def _ranges(self) -> dict[str, range]:
@@ -169,6 +236,19 @@ def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
         members.setdefault(root(name), []).extend([name] * (name[0] != "/"))
     titles = {top: min(together, key=lambda name: (name in made, name)) for top, together in members.items()}
     return {video.name: titles[root(video.name)] for video in videos}
+
+
+def torn(groups: Mapping[str, str], splits: Mapping[str, str]) -> dict[str, set[str]]:
+    """The groups that lie in several splits, with these: a test on them meets what was trained on.
+
+    Args:
+        groups: The group of each video.
+        splits: The split of each video that is used.
+    """
+    where: dict[str, set[str]] = {}
+    for video, split in splits.items():
+        where.setdefault(groups[video], set()).add(split)
+    return {group: inside for group, inside in sorted(where.items()) if len(inside) > 1}
 
 
 def names(several: str) -> list[str]:

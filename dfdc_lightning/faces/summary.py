@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts
 from dfdc_lightning.faces.quota import Quota
 from dfdc_lightning.faces.shard import Shard
+from dfdc_lightning.faces.split_record import split_facts
 
 
 def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -> str:
@@ -29,6 +30,10 @@ def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -
     if quota.per_label is not None and n < quota.per_label:
         lines.append(
             f"warning: {n} clips per label instead of per_label={quota.per_label}: the source has no more"
+        )
+    if n_torn := split_facts(rows)["torn"]:
+        lines.append(
+            f"warning: {n_torn} groups lie in several splits: what is tested may have been trained on"
         )
     empty = [split for split in SPLITS if not table[split][REAL]]
     if empty:

@@ -45,6 +45,9 @@ class VideoTask:
                     fps=round(frames.fps, 3),
                     n_frames=frames.n_frames,
                     seconds=round(frames.seconds, 3),
+                    codec=frames.codec,
+                    bytes=frames.bytes,
+                    keyframes=frames.keyframes,
                 )
                 clip = self.preparation.clip(frames, self.preparation.persons(frames, path)[0])
         except Exception as error:  # one video's fault must not end the work on the others: its row says it
@@ -66,6 +69,7 @@ class VideoTask:
             profile=self.profile,
             method=video.method,
             person=video.person,
+            part=video.part,
         )
 
     def failed(self, video: Video, failure: WorkerFailure, timeout: float) -> Row:

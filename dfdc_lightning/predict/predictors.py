@@ -114,7 +114,7 @@ class OnnxPredictor:
 
     def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
         """Predict with onnxruntime, which computes maps only where they are asked for."""
-        wanted = ["logits", "frame_logits", *(["maps"] if maps else [])]
+        wanted = Prediction._fields if maps else Prediction._fields[:-1]
         return Prediction(*self._session.result().run(wanted, {"faces": np.ascontiguousarray(faces)}))
 
 

@@ -9,6 +9,7 @@ CHECKPOINTS = "checkpoints"
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 RESULT, METRICS, PREDICTIONS, ERROR = "result.json", "metrics.csv", "predictions.csv", "error.txt"
 ELSEWHERE, EVALUATION = "elsewhere", "evaluation.json"
+REFERENCE = "reference.npz"
 
 
 class RunFolder:
@@ -25,4 +26,5 @@ class RunFolder:
         self.result_file = self.folder / RESULT
         self.metrics = self.folder / METRICS
         self.predictions = self.folder / PREDICTIONS
+        self.reference = self.folder / REFERENCE
         self.error = self.folder / ERROR

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.runs.outcome import outcome
 from dfdc_lightning.runs.settings import (
     CACHE_CONTENT,
@@ -127,7 +128,8 @@ class Run:
 
     def clear(self) -> None:
         """Forget all that an earlier run left here; result.json, which means finished, goes first."""
-        left = (self.predictions, self.metrics, self.error, self.folder / ".hydra" / "wandb.json")
+        written = (self.predictions, self.metrics, RunFolder(self.folder).reference, self.error)
+        left = (*written, self.folder / ".hydra" / "wandb.json")
         for path in (self.result_file, *self.folder.glob("checkpoints/*.ckpt"), *left):
             path.unlink(missing_ok=True)
         self.__dict__.pop("result", None)

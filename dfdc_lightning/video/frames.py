@@ -12,6 +12,7 @@ as what is left of it.
 """
 
 import gc
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import repeat
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+import cv2
 import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import VideoReformatter
@@ -29,6 +31,7 @@ from dfdc_lightning.video.packets import Packet, opened, survey
 
 # What to decode of a packet: FFmpeg's skip_frame, or nothing.
 _ALL, _REFERRED, _NONE = "DEFAULT", "NONREF", ""
+_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 
 class FrameError(UserError):
@@ -48,7 +51,10 @@ class FrameError(UserError):
 
 
 class Frames(NamedTuple):
-    """Evenly spaced frames of one video in time order, upright, with the numbers of the whole video."""
+    """Evenly spaced frames of one video in time order, upright, with the numbers of the whole video.
+
+    `codec`, `bytes` (of the video stream) and `keyframes` are facts of the file; a folder of images has none.
+    """
 
     images: list[UInt8[np.ndarray, "h w 3"]]
     indices: Int64[np.ndarray, " n"]
@@ -57,19 +63,24 @@ class Frames(NamedTuple):
     fps: float
     n_frames: int
     seconds: float
+    codec: str = ""
+    bytes: int = 0
+    keyframes: int = 0
 
 
 def read_frames(path: Path, n: int = 10) -> Frames:
     """Read evenly spaced frames of a video, first and last included.
 
     Args:
-        path: Any video file that FFmpeg knows.
+        path: Any video file that FFmpeg knows, or a folder of images, numbered in their names.
         n: How many frames, at least 1.
 
     Raises:
         FrameError: "unreadable" when the file cannot be opened, holds no video, is cut off or damaged;
             "too_short" when it has fewer than n frames.
     """
+    if path.is_dir():
+        return _from_folder(path, n)
     try:
         return _read(path, n)
     except (av.FFmpegError, OSError) as error:
@@ -102,21 +113,53 @@ def evenly_spaced(total: int, n: int) -> list[int]:
 
 
 def _read(path: Path, n: int) -> Frames:
-    packets, selective, seconds, damage = survey(path)
+    packets, selective, seconds, damage, codec, size, keyframes = survey(path)
     if damage:
         raise FrameError("unreadable", f"{path} {damage}")
     total = sum(not packet.hidden for packet in packets)
     images = _selected(path, packets, n) if selective and total >= n else None
     if images is None:
         images, total = _from_everything(path, total, n)
+    _refuse_short(path, total, n)
+    height, width = _size(images, path)
+    indices = np.array(evenly_spaced(total, n), np.int64)
+    rate = total / seconds if seconds else 0.0
+    return Frames(images, indices, width, height, rate, total, seconds, codec, size, keyframes)
+
+
+def _from_folder(path: Path, n: int) -> Frames:
+    """Read evenly spaced images of a folder: some data sets were published so, a folder per video."""
+    files = sorted(
+        (file for file in path.iterdir() if file.suffix.lower() in _IMAGES),
+        key=lambda file: [
+            int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", file.name)
+        ],
+    )
+    if not files:
+        raise FrameError("unreadable", f"{path} is a folder without images, not a video")
+    _refuse_short(path, len(files), n)
+    indices = np.array(evenly_spaced(len(files), n), np.int64)
+    images = []
+    for file in (files[index] for index in indices):
+        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        if image is None:
+            raise FrameError("unreadable", f"{file} cannot be read as an image")
+        images.append(np.ascontiguousarray(image[:, :, ::-1]))
+    height, width = _size(images, path)
+    return Frames(images, indices, width, height, 0.0, len(files), 0.0)
+
+
+def _refuse_short(path: Path, total: int, n: int) -> None:
     if total < n:
         raise FrameError("too_short", f"{path} has {total} frame{'s' * (total != 1)}, {n} are needed")
+
+
+def _size(images: Sequence[np.ndarray], path: Path) -> tuple[int, int]:
     sizes = {image.shape[:2] for image in images}
     if len(sizes) > 1:
         raise FrameError("unreadable", f"{path} changes its picture size on the way: {sorted(sizes)}")
     height, width = images[0].shape[:2]
-    indices = np.array(evenly_spaced(total, n), np.int64)
-    return Frames(images, indices, width, height, total / seconds if seconds else 0.0, total, seconds)
+    return height, width
 
 
 def _selected(path: Path, packets: Sequence[Packet], n: int) -> list[np.ndarray] | None:

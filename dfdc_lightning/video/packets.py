@@ -20,12 +20,15 @@ class Packet(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """A video stream's packets, and whether they tell enough to leave some undecoded."""
+    """A video stream's packets, whether they tell enough to leave some undecoded, and facts of the file."""
 
     packets: list[Packet]
     selective: bool
     seconds: float
     damage: str  # "", or what is broken about the file
+    codec: str = ""
+    bytes: int = 0  # of the video stream
+    keyframes: int = 0
 
 
 def opened(path: Path) -> Any:
@@ -54,19 +57,21 @@ def survey(path: Path) -> Survey:
         context = stream.codec_context
         length = _length_bytes(stream.codec.name, bytes(context.extradata or b""))
         packets: list[Packet] = []
-        damage = ""
+        damage, size, keyframes = "", 0, 0
         for packet in container.demux(stream):
             if not packet.size:
                 continue  # the last one is empty and asks the decoder for its last frames
             if packet.is_corrupt:
                 damage = f"is damaged or cut off at frame {len(packets)}"
             independent = bool(length) and packet.is_keyframe and _starts_with_idr(bytes(packet), length)
+            size, keyframes = size + packet.size, keyframes + packet.is_keyframe
             packets.append(Packet(packet.pts, packet.duration or 0, independent, packet.is_discard))
         if any(entry.pos + entry.size > container.size for entry in stream.index_entries):
             damage = "is cut off: its index names frames beyond its end"
         patient = _reordering(packets) <= context.reorder_depth
         selective = context.field_order == _PROGRESSIVE and patient and _plain(packets)
-        return Survey(packets, selective, float(_ticks(packets) * (stream.time_base or 0)), damage)
+        seconds = float(_ticks(packets) * (stream.time_base or 0))
+        return Survey(packets, selective, seconds, damage, stream.codec.name, size, keyframes)
 
 
 def _plain(packets: list[Packet]) -> bool:

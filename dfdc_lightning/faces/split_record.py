@@ -1,0 +1,41 @@
+"""split.json of a face cache: which way of splitting it was given, and whether groups were torn by it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from dfdc_lightning import atomic
+from dfdc_lightning.faces.cache import Row
+from dfdc_lightning.faces.split import Splitter, torn
+
+_FILE = "split.json"
+
+
+def record_split(root: Path, splitter: Splitter, rows: Sequence[Row]) -> dict[str, Any]:
+    """Write how a cache was split, beside its manifest, and return it."""
+    content = {"split": splitter.name, **split_facts(rows), "settings": _settings(splitter)}
+    if read_split(root) != content:
+        atomic.write_json(Path(root) / _FILE, content)
+    return content
+
+
+def read_split(root: Path) -> dict[str, Any]:
+    """What `record_split` wrote; empty for a cache of an earlier version, or a damaged record."""
+    try:
+        content = json.loads((Path(root) / _FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def split_facts(rows: Sequence[Row]) -> dict[str, Any]:
+    """How many groups are used, how many lie in several splits, and whether the split leaks by that."""
+    groups = {row.video: row.group for row in rows if row.split}
+    n_torn = len(torn(groups, {row.video: row.split for row in rows if row.split}))
+    return {"leaky": n_torn > 0, "groups": len(set(groups.values())), "torn": n_torn}
+
+
+def _settings(splitter: Splitter) -> dict[str, Any]:
+    return asdict(splitter) if is_dataclass(splitter) and not isinstance(splitter, type) else {}
