@@ -20,9 +20,9 @@ import numpy as np
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.example_study import write_study
 from dfdc_lightning.machine import cores
-from dfdc_lightning.report.specimen import write_study
-from dfdc_lightning.report.statistics import bootstrap, clusters, percentile
+from dfdc_lightning.report.statistics import Interval, bootstrap, clusters
 from dfdc_lightning.results.ranking import Ranking
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +78,8 @@ def against_scipy() -> dict[str, Any]:
         rng=0,
     )
     seconds = time.perf_counter() - start
-    interval, reference = percentile(samples), theirs.confidence_interval
+    interval = Interval(*(float(end) for end in np.quantile(samples, [0.025, 0.975])))
+    reference = theirs.confidence_interval
     # An estimated 2.5 % quantile has the standard error sqrt(p (1 − p) / n) / density, here of a normal law.
     deviation = float(samples.std())
     error = (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.example_study import write_study
 from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
-from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
 
 
@@ -18,7 +18,7 @@ def evidence(tmp_path: Path) -> Evidence:
 
 def test_it_is_of_the_run_that_validation_chose(evidence: Evidence) -> None:
     runs = [run for experiment in evidence.experiments for run in experiment.runs]
-    best = max(runs, key=lambda run: run.validation_auroc)
+    best = max(runs, key=lambda run: run.validation[0])
     assert model_card(evidence).startswith(
         f"# Model card: {best.run.experiment}, seed {best.run.seed}, study toy"
     )
@@ -30,8 +30,15 @@ def test_it_names_data_use_limits_metrics_and_where_the_threshold_comes_from(
     card = model_card(evidence)
     for heading in ("Intended use", "Limits", "Test results", "Threshold", "Data", "Training of the study"):
         assert f"## {heading}" in card
-    low, high = evidence.chosen.intervals[0]
-    for words in ("hash of the split: 89ab4567", "data/made_up", f"{low:.3f}–{high:.3f}", "at 0.6", "Youden"):
+    low, high = evidence.chosen.estimates["auroc"].interval
+    for words in (
+        "hash of the split: 89ab4567",
+        "data/made_up",
+        f"{low:.3f}–{high:.3f}",
+        "threshold 0.6",
+        "REAL test videos are called FAKE",
+        "Youden",
+    ):
         assert words in card
 
 

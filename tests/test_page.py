@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imsave
 
-from dfdc_lightning.report.specimen import write_study
+from benchmarks.example_study import write_study
 from dfdc_lightning.report.write import write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -23,7 +23,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-IMAGES = 4 * 3 + 5 + 1  # four figures for each experiment, five of all, one of explain
+IMAGES = 8 + 1  # one of explain
 MISCHIEF = "<script>alert(1)</script>"
 
 
@@ -31,7 +31,7 @@ MISCHIEF = "<script>alert(1)</script>"
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("multirun")
     experiments = {"baseline": 1.2, "lstm": 3.2, "a_rather_long_experiment_name": 1.2}
-    write_study(root / "toy", experiments, seeds=(0, 1), videos=60)
+    write_study(root / "toy", experiments, seeds=range(5), videos=60)
     (root / "toy/lstm/1/result.json").unlink()
     (root / "toy/lstm/1/error.txt").write_text(f"ValueError: {MISCHIEF} {'very' * 60}\n")
     explained = root / "toy/lstm/0/explain"
@@ -46,9 +46,7 @@ def test_the_page_opens_with_the_answer_in_words(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     first = re.search(r'<div class="answer">\s*<p>(.*?)</p>', text)
     assert first is not None
-    assert re.match(
-        r"lstm beats baseline by 0\.\d{3} AUROC \(95 % 0\.\d{3} to 0\.\d{3}, adjusted p", first[1]
-    )
+    assert re.match(r"Clearly better than baseline: lstm by 0\.\d{3} AUROC \(95 %", first[1])
     assert text.index('class="answer"') < text.index("<table")
 
 
@@ -67,7 +65,7 @@ def test_the_page_holds_everything_and_needs_nothing_else(page: Path) -> None:
         "python train.py -m experiment=baseline,lstm",
         "toy/lstm/1",
         "loss",
-        "trainable parameters",
+        "of these trained",
         "torch",
     ):
         assert words in text
@@ -77,7 +75,7 @@ def test_the_page_holds_everything_and_needs_nothing_else(page: Path) -> None:
 
 def test_what_runs_say_is_shown_as_text_and_never_run(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == 1  # the page's own, which sorts tables
     assert "&lt;script&gt;alert(1)" in text
 
 
@@ -135,7 +133,7 @@ def test_a_real_browser_shows_it_whole_without_a_complaint(page: Path, browser: 
     assert tab.evaluate(smallest) >= 12
     widths = tab.evaluate("[...document.images].map(i => i.getBoundingClientRect().width)")
     assert min(widths) >= 320
-    assert max(widths) <= 560
+    assert max(widths) <= 680
     outside = """[...document.querySelectorAll('p,h1,h2,h3,img,.notes,.answer,pre')]
         .filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"""
     assert tab.evaluate(outside) == 0

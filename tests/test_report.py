@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.example_study import write_study
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.sections import Section, contents
-from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.table import Table
+from dfdc_lightning.report.tables import results
 from dfdc_lightning.report.write import write_report
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,7 @@ def test_one_command_prints_the_table_and_writes_the_folder(root: Path) -> None:
     assert "index.html" in done.stdout.splitlines()[-1]
     folder = root / "toy" / "report"
     assert {path.name for path in folder.iterdir()} == {"tables", "figures", "index.html", "model_card.md"}
-    for name in ("results", "auroc", "accuracy", "f1", "eer", "confusion", "differences", "significance"):
+    for name in ("results", "auroc", "accuracy", "f1", "eer", "confusion", "differences", "enough"):
         for ending in ("md", "csv", "tex"):
             assert (folder / "tables" / f"{name}.{ending}").stat().st_size > 50
     assert {path.name for path in root.iterdir()} == {"toy"}
@@ -165,9 +166,10 @@ def test_a_half_finished_study_says_what_is_missing_and_uses_what_is_there(root:
     assert "unfinished (10 epochs so far)" in notes["toy/lstm/1"]
     assert "is missing" in notes["toy/lstm/2"]
     assert "failed (RuntimeError: out of memory)" in notes["toy/baseline/2"]
-    assert "one usable seed" in notes["toy/lstm"]
-    assert found.experiments[1].deviation("auroc") is None
-    assert found.comparisons[0].p_seeds is None
+    assert "no verdict on the method" in notes["toy/lstm"]
+    assert found.experiments[1].mean["auroc"].interval is None
+    assert found.comparisons[0].auroc.p is None
+    assert answer(found)[0].startswith("No verdict on lstm: one seed tells nothing")
     _, folder = write_report(root, ["toy"], n_resamples=100)
     page = (folder / "index.html").read_text()
     assert all(note.where in page and note.consequence in page for note in found.notes)
@@ -273,7 +275,7 @@ def test_bad_validation_scores_leave_the_test_scores_in(root: Path) -> None:
     edit(root, spoil)
     found = evidence(root)
     assert seeds(found, "lstm") == [0, 1, 2]
-    assert found.experiments[1].runs[1].validation_auroc is None
+    assert found.experiments[1].runs[1].validation is None
     assert any(note.consequence == "left out of everything chosen on validation" for note in found.notes)
 
 
@@ -350,26 +352,60 @@ def test_runs_whose_words_are_unknown_are_named_by_their_folders(root: Path) -> 
     ]
 
 
-def test_the_run_to_use_is_named_with_its_study_and_with_its_equals(root: Path) -> None:
+def test_equal_runs_are_told_apart_by_validation_loss(root: Path) -> None:
     shutil.copytree(root / "toy", root / "later")
-    use = answer(evidence(root, "toy", "later"))[-1]
-    assert re.match(
-        r"The run to use is toy: lstm, seed \d \(highest validation AUROC, the first of 2 equal", use
-    )
+    chosen = evidence(root).chosen.run
+
+    def less_sure(lines: list[list[str]]) -> None:
+        for line in lines[1:]:
+            line[4] = f"{0.5 * float(line[4]):.9g}"  # the same ranking, another loss
+
+    edit(root, less_sure, f"toy/{chosen.experiment}/{chosen.seed}")
+    found = evidence(root, "toy", "later")
+    assert found.chosen.run.study == "later"
+    assert "of 2 equal runs the one with the lowest validation loss" in answer(found)[-1]
     assert "equal" not in answer(evidence(root))[-1]
 
 
-def test_an_interval_without_width_is_no_certainty(root: Path) -> None:
-    assert not any("without width" in str(note) for note in evidence(root).notes)
+def test_the_run_to_use_comes_with_its_rates_at_its_own_threshold(root: Path) -> None:
+    found = evidence(root)
+    run = found.chosen
+    called = run.test.score > run.run.threshold
+    right, accused = (called == run.test.label).mean(), called[~run.test.label].mean()
+    assert f"right in {100 * right:.1f} % of 60 test videos" in answer(found)[-1]
+    assert f"calls {100 * accused:.1f} % of 30 REAL ones FAKE" in answer(found)[-1]
+
+
+def test_a_perfect_separation_is_a_bound_and_no_certainty(root: Path) -> None:
     write_study(root / "easy", {"baseline": 1.5, "lstm": 40.0}, seeds=(0, 1), videos=60)
-    (note,) = [note for note in evidence(root, "easy").notes if "without width" in note.consequence]
-    assert str(note).startswith("easy: has 2 of 4 runs that separate all test videos")
+    found = evidence(root, "easy")
+    assert found.experiments[1].mean["auroc"].bound
+    rows = {row[0]: row for row in results(found).rows}
+    assert re.fullmatch(r"≥ 0\.8\d\d", rows["lstm"][3])
+    assert "at least 0.8" in answer(found)[-1]
+
+
+def test_few_source_groups_give_no_interval_and_the_page_says_why(root: Path) -> None:
+    write_study(root / "few", {"baseline": 1.5, "lstm": 2.0}, seeds=(0, 1), videos=24)
+    found = evidence(root, "few")
+    assert [row[3] for row in results(found).rows] == ["–", "–"]
+    assert any("an interval needs 15" in note.what for note in found.notes)
+    assert "an interval needs 15" in answer(found)[0]
 
 
 def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:
-    first = answer(evidence(root))[0]
-    assert first.startswith("lstm beats baseline by 0.")
-    assert "mean of 3 seeds against 3 seeds" in first
+    write_study(root / "gain", {"baseline": 1.0, "lstm": 3.5, "focal": 0.9}, range(5), videos=60)
+    first = answer(evidence(root, "gain"))[0]
+    assert re.match(r"Clearly better than baseline: lstm by 0\.\d{3} AUROC \(95 % 0\.\d{3} to", first)
+
+
+def test_the_answer_of_many_experiments_stays_on_one_screen(root: Path) -> None:
+    write_study(root / "many", {"baseline": 1.5} | {f"e{i}": 1.5 for i in range(20)}, (0, 1), videos=60)
+    said = answer(evidence(root, "many"))
+    assert len(said) <= 4
+    assert "at most 0." in " ".join(said)
+    assert re.search(r"and \d+ more \(see the table\)", " ".join(said))
+    assert len(" ".join(said)) < 900
 
 
 def test_a_section_is_one_object_and_its_tables_and_figures_follow(root: Path) -> None:

@@ -5,16 +5,14 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, log_loss, roc_auc_score, roc_curve
 
+from dfdc_lightning.report import influence
+from dfdc_lightning.report.inference import measured, run_interval
 from dfdc_lightning.report.statistics import (
     Clusters,
     bootstrap,
     clusters,
-    delong,
     holm,
-    percentile,
     resamples,
-    two_sided_p,
-    welch,
 )
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.ranking import MEASURES, Ranking
@@ -114,7 +112,7 @@ def test_any_weighting_of_videos_is_measured_as_if_they_were_repeated() -> None:
 def test_the_bootstrap_interval_is_that_of_scipy_within_monte_carlo_error() -> None:
     score, label = drawn(np.random.default_rng(0), 314)
     ranking, design = alone(score, label)
-    ours = percentile(bootstrap([ranking], design, 10_000, seed=4)["auroc"][0])
+    ours = np.quantile(bootstrap([ranking], design, 10_000, seed=4)["auroc"][0], [0.025, 0.975])
 
     def auroc(fake: np.ndarray, real: np.ndarray, axis: int = -1) -> np.ndarray:
         return (fake[..., :, None] > real[..., None, :]).mean(axis=(-1, -2))
@@ -169,8 +167,11 @@ def covered(n_studies: int, clustered: bool, by_group: bool) -> float:
         shared = rng.normal(0, spread, (25, group.max() + 1))[:, group] * label
         latent = 1.5 * label + shared + rng.normal(0, 1, (25, len(label)))
         rankings = [Ranking(scores, label, design.of_video, 0.6) for scores in latent]
-        for samples in bootstrap(rankings, design, 500, seed=int(rng.integers(1 << 30)))["auroc"]:
-            low, high = percentile(samples)
+        whole = np.ones((1, design.n), np.int32)
+        drawn_samples = bootstrap(rankings, design, 500, seed=int(rng.integers(1 << 30)))["auroc"]
+        for ranking, samples in zip(rankings, drawn_samples, strict=True):
+            run = measured(float(ranking.measure(whole)["auroc"][0]), samples, design.smaller)
+            low, high = run_interval(run, design.smaller).interval
             inside += low <= truth <= high
     return inside / n_studies
 
@@ -184,8 +185,8 @@ def test_forgetting_the_groups_would_cover_too_little() -> None:
     assert covered(400, clustered=True, by_group=False) < 0.91
 
 
-def slow_delong(first: np.ndarray, second: np.ndarray, label: np.ndarray) -> tuple[float, float]:
-    """The test straight from its definition: structural components by comparing every pair."""
+def slow_delong(first: np.ndarray, second: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Covariance of two AUROCs straight from its definition: components by comparing every pair."""
 
     def components(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         gap = score[label][:, None] - score[~label][None, :]
@@ -193,48 +194,40 @@ def slow_delong(first: np.ndarray, second: np.ndarray, label: np.ndarray) -> tup
         return wins.mean(axis=1), wins.mean(axis=0)
 
     (f1, r1), (f2, r2) = components(first), components(second)
-    of_fake, of_real = np.cov(f1, f2) / label.sum(), np.cov(r1, r2) / (~label).sum()
-    covariance = of_fake + of_real
-    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    difference = f1.mean() - f2.mean()
-    return difference, 2 * stats.norm.sf(abs(difference) / np.sqrt(variance))
+    return np.cov(f1, f2) / label.sum() + np.cov(r1, r2) / (~label).sum()
 
 
 @pytest.mark.parametrize("decimals", [6, 1])
-def test_delong_is_its_definition(decimals: int) -> None:
+def test_the_contributions_of_single_videos_give_delongs_covariance(decimals: int) -> None:
     rng = np.random.default_rng(6)
     first, label = drawn(rng, 150, 1.6, decimals)
     second = np.clip(first + rng.normal(0, 0.3, 150), 0, 1).round(decimals)
-    np.testing.assert_allclose(delong(first, second, label), slow_delong(first, second, label), rtol=1e-9)
-    assert delong(first, second, label).difference == pytest.approx(
-        roc_auc_score(label, first) - roc_auc_score(label, second)
-    )
-    assert delong(first, first**2, label).p == 1.0
+    everyone, alone_each = np.ones(150, bool), np.arange(150)
+    runs = [influence.auroc(score, label, everyone, alone_each) for score in (first, second)]
+    ours = [[a.spread @ b.spread for b in runs] for a in runs]
+    np.testing.assert_allclose(ours, slow_delong(first, second, label) * (150 / 149) / (75 / 74), rtol=1e-9)
+    assert runs[0].value == pytest.approx(roc_auc_score(label, first))
 
 
-def test_delong_and_the_paired_bootstrap_agree() -> None:
+def test_contributions_of_groups_and_the_bootstrap_agree() -> None:
     rng = np.random.default_rng(10)
-    first, label = drawn(rng, 314, 1.8)
-    second = np.clip(first + rng.normal(0, 0.25, 314), 0, 1)
-    one, design = alone(first, label)
-    other = Ranking(second, label, design.of_video, 0.6)
-    samples = bootstrap([one, other], design, 5000)["auroc"]
-    p = two_sided_p(samples[0] - samples[1])
-    assert p == pytest.approx(delong(first, second, label).p, abs=0.02)
-
-
-def test_welch_is_scipys_and_needs_two_seeds() -> None:
-    first, second = np.array([0.91, 0.9, 0.93]), np.array([0.85, 0.89])
-    assert welch(first, second).p == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue)
-    assert welch(first, second[:1]) is None
+    label, group = np.arange(314) % 2 == 1, np.arange(314) // 2
+    shared = rng.normal(0, 1, 157)[group]
+    scores = [1.5 * label + shared + rng.normal(0, 1, 314) for _ in range(2)]
+    design = clusters(label, [str(g) for g in group])
+    rankings = [Ranking(score, label, design.of_video, 0.6) for score in scores]
+    samples = bootstrap(rankings, design, 5000)
+    everyone, right = np.ones(314, bool), [((s > 0.6) == label) * 1.0 for s in scores]
+    for name, closed in (
+        ("auroc", [influence.auroc(s, label, everyone, design.of_video) for s in scores]),
+        ("accuracy", [influence.share(r, everyone, design.of_video) for r in right]),
+    ):
+        spread = np.array([measured(0.0, values, design.smaller).spread for values in samples[name]])
+        ours = np.array([[a.spread @ b.spread for b in closed] for a in closed])
+        np.testing.assert_allclose(spread @ spread.T, ours, rtol=0.08, atol=2e-5)
 
 
 def test_holm_on_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-def test_a_bootstrap_p_value_is_never_zero() -> None:
-    assert two_sided_p(np.full(999, 0.1)) == pytest.approx(2 / 1000)
-    assert two_sided_p(np.zeros(999)) == 1.0

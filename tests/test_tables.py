@@ -6,12 +6,12 @@ import io
 import numpy as np
 import pytest
 
-from dfdc_lightning.report import tables
+from benchmarks.example_study import write_study
+from dfdc_lightning.report import operating, tables
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.published import published
-from dfdc_lightning.report.specimen import write_study
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.table import Table, p_value, signed
+from dfdc_lightning.report.table import Table, p_value, percent, signed
 
 
 @pytest.fixture(scope="module")
@@ -25,76 +25,74 @@ def cells(table: Table) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(table.csv())))
 
 
-def test_the_results_are_mean_best_and_the_interval_of_the_best_over_seeds(evidence: Evidence) -> None:
-    rows = list(csv.reader(io.StringIO(tables.results(evidence).csv())))
-    assert rows[0][:5] == ["experiment", "seeds", "AUROC mean", "best", "95 % of best"]
-    assert [row[0] for row in rows[1:]] == ["baseline", "lstm", "sixth"]
+def test_the_results_are_means_with_joint_intervals_and_the_best_is_marked(evidence: Evidence) -> None:
+    rows = {row["experiment"]: row for row in cells(tables.results(evidence))}
+    assert list(rows) == ["baseline", "lstm", "sixth"]
     values = evidence.experiments[1].values("auroc")
-    assert [float(x) for x in rows[2][2:4]] == pytest.approx([values.mean(), values.max()], abs=5e-4)
-    low, high = (float(x) for x in rows[2][4].split("–"))
-    assert low < values.max() < high
+    lstm = rows["lstm"]
+    assert [float(lstm[key]) for key in ("AUROC", "SD", "best*")] == pytest.approx(
+        [values.mean(), values.std(ddof=1), values.max()], abs=5e-4
+    )
+    low, high = (float(x) for x in lstm["95 %"].split("–"))
+    assert low < values.mean() < high
+    assert lstm["verdict"] == "better"
+    assert rows["sixth"]["verdict"].startswith("not told apart (≤ 0.")
+    assert "chosen on test" in tables.results(evidence).caption
 
 
 def test_the_best_eer_is_the_lowest(evidence: Evidence) -> None:
     for experiment, row in zip(evidence.experiments, cells(tables.one_measure(evidence, "eer")), strict=True):
-        assert float(row["best"]) == pytest.approx(experiment.values("eer").min(), abs=5e-4)
+        assert float(row["best*"]) == pytest.approx(experiment.values("eer").min(), abs=5e-4)
         assert float(row["SD"]) == pytest.approx(np.std(experiment.values("eer"), ddof=1), abs=5e-4)
 
 
 def test_the_studys_own_numbers_stand_beside_ours_with_their_source(evidence: Evidence) -> None:
     table = tables.one_measure(evidence, "auroc")
     rows = {row["experiment"]: row for row in cells(table)}
-    assert (rows["lstm"]["study: mean"], rows["lstm"]["study: best"]) == ("0.92", "0.96")
+    theirs = [rows["lstm"][f"study: {what}"] for what in ("mean", "best", "interval of best")]
+    assert theirs == ["0.92", "0.96", "0.931–0.975"]
     assert rows["sixth"]["study: mean"] == "–"
     assert "student study on the Deepfake Detection Challenge" in table.caption
 
 
-def test_numbers_of_the_study_that_are_not_known_are_not_invented(evidence: Evidence) -> None:
-    assert {measure for _, measure in published()} == {"auroc"}
-    table = tables.one_measure(evidence, "f1")
-    assert "study: mean" not in table.columns
-    assert "not available here" in table.caption
+def test_the_study_published_four_measures_of_five_experiments() -> None:
+    known = published()
+    assert len(known) == 20
+    assert {measure for _, measure in known} == {"auroc", "accuracy", "f1", "eer"}
+    assert all((theirs.interval is None) == (measure == "eer") for (_, measure), theirs in known.items())
 
 
 def test_frame_level_and_video_level_are_never_mixed(evidence: Evidence) -> None:
-    rows = {row[0]: row for row in tables.levels(evidence).rows}
+    rows = {row[0]: row for row in operating.levels(evidence).rows}
     assert float(rows["baseline"][1]) < float(rows["baseline"][3])
     assert rows["lstm"][1] == "scores whole clips"
 
 
 def test_confusion_counts_add_up_to_the_test_videos(evidence: Evidence) -> None:
-    for row in tables.confusions(evidence).rows:
+    for row in operating.confusions(evidence).rows:
         assert sum(float(x) for x in row[2:4]) == pytest.approx(60, abs=0.11)
         assert sum(float(x) for x in row[4:6]) == pytest.approx(60, abs=0.11)
 
 
 def test_each_experiment_is_shown_at_three_thresholds(evidence: Evidence) -> None:
-    rows = [row for row in tables.thresholds(evidence).rows if row[0] == "baseline"]
+    rows = [row for row in operating.thresholds(evidence).rows if row[0] == "baseline"]
     assert [row[1] for row in rows] == ["fixed", "Youden on validation", "EER point on validation"]
     assert rows[0][2] == "0.600"
     assert len({row[2] for row in rows}) == 3
 
 
 def test_differences_are_paired_and_a_real_one_is_found(evidence: Evidence) -> None:
-    clear = {c.experiment.name: c.clear for c in evidence.comparisons}
-    assert clear == {"lstm": True, "sixth": False}
+    assert {c.experiment.name: c.auroc.clear for c in evidence.comparisons} == {"lstm": True, "sixth": False}
     lstm = evidence.comparisons[0]
-    alone = evidence.experiments[1].mean_samples()[0].std() + evidence.experiments[0].mean_samples()[0].std()
-    assert lstm.intervals[0].high - lstm.intervals[0].low < 3.92 * alone
-    assert lstm.differences[0] == pytest.approx(
-        evidence.experiments[1].values("auroc").mean() - evidence.experiments[0].values("auroc").mean()
-    )
-
-
-def test_every_p_value_says_what_it_sees(evidence: Evidence) -> None:
-    caption = tables.significance(evidence).caption
-    for word in ("bootstrap", "DeLong", "Holm", "seeds"):
-        assert word in caption
+    means = [experiment.mean["auroc"].value for experiment in evidence.experiments]
+    assert lstm.auroc.difference == pytest.approx(means[1] - means[0])
+    apart = sum(evidence.experiments[i].mean["auroc"].standard_error ** 2 for i in (0, 1))
+    assert lstm.auroc.standard_error**2 < apart  # the same videos are hard for both
 
 
 def test_validation_chooses_without_looking_at_the_test(evidence: Evidence) -> None:
     for experiment, row in zip(evidence.experiments, tables.chosen(evidence).rows, strict=True):
-        by_validation = max(experiment.runs, key=lambda run: run.validation_auroc)
+        by_validation = max(experiment.runs, key=lambda run: run.validation[0])
         assert row[1] == str(by_validation.run.seed)
 
 
@@ -103,6 +101,16 @@ def test_latex_escapes_what_latex_would_choke_on() -> None:
     assert r"50\,\% \& more" in text
     assert r"$-$0.1 & 0.1--0.2 \\" in text
     assert r"\label{tab:a-b}" in text
+    cell = Table("t", "", "", ["a"], [["{x}^~$\\ y\nz"]]).latex()
+    assert r"\{x\}\textasciicircum{}\textasciitilde{}\$\textbackslash{} y z \\" in cell
+
+
+def test_markdown_shows_names_as_they_are() -> None:
+    text = Table("t", "", "", ["a", "p"], [["x|<script>alert(1)</script>\nnext", "< 0.001"]]).markdown()
+    assert "<script>" not in text
+    assert r"x\|&lt;script>alert(1)&lt;/script> next" in text
+    assert "< 0.001" in text
+    assert len(text.splitlines()) == 3
 
 
 def test_markdown_has_a_row_a_line_and_equal_widths(evidence: Evidence) -> None:
@@ -113,4 +121,5 @@ def test_markdown_has_a_row_a_line_and_equal_widths(evidence: Evidence) -> None:
 
 def test_small_p_values_and_signs_are_written_as_papers_do() -> None:
     assert [p_value(0.0002), p_value(0.0312), p_value(None)] == ["< 0.001", "0.031", "–"]
-    assert [signed(-0.5), signed(0.25)] == ["−0.500", "+0.250"]
+    assert [signed(-0.5), signed(0.25), signed(-0.0001)] == ["−0.500", "+0.250", "0.000"]
+    assert percent(0.999) == "99.9 %"

@@ -1,58 +1,117 @@
-"""The answer in words: which experiment beats its reference, by how much, and how sure that is."""
+"""The answer in words, on one screen: what is better, what is worse, what cannot be told apart."""
 
-from dfdc_lightning.report.evidence import Comparison, Evidence
-from dfdc_lightning.report.table import p_value, percent
+from collections.abc import Callable, Sequence
+
+from dfdc_lightning.report.evidence import Comparison, Evidence, RunEvidence
+from dfdc_lightning.report.table import between, p_value, percent, possible, rate
+from dfdc_lightning.results import measures
+
+_MOST_NAMES = 5
 
 
 def answer(evidence: Evidence) -> list[str]:
-    """Sentences, the most important first."""
-    order = sorted(evidence.comparisons, key=lambda c: (not c.clear, -c.differences[0]))
-    sentences = [_sentence(comparison, evidence) for comparison in order]
-    if not sentences:
-        sentences = [_ranking(evidence)]
-    elif not any(comparison.clear for comparison in order):
-        sentences.insert(0, "No difference between the experiments is clear of chance on these test videos.")
-    chosen = evidence.chosen
-    if chosen is not None:
-        low, high = chosen.intervals[0]
-        label = next(e.label for e in evidence.experiments if any(run is chosen for run in e.runs))
+    """At most five sentences, the most important first."""
+    judged = [c for c in evidence.comparisons if c.auroc.interval is not None]
+    better = sorted((c for c in judged if c.auroc.clear and c.auroc.difference > 0), key=_gap, reverse=True)
+    worse = sorted((c for c in judged if c.auroc.clear and c.auroc.difference < 0), key=_gap)
+    equal = sorted((c for c in judged if not c.auroc.clear), key=_possible)
+    silent = [c for c in evidence.comparisons if c.auroc.interval is None]
+    sentences = []
+    if better:
+        sentences.append(f"Clearly better than {_reference(better)}: {_listed(better, evidence, _by)}.")
+    if worse:
+        sentences.append(f"Clearly worse than {_reference(worse)}: {_listed(worse, evidence, _by)}.")
+    if equal:
         sentences.append(
-            f"The run to use is {label}, seed {chosen.run.seed} ({evidence.why_chosen}): its test AUROC is "
-            f"{chosen.values[0]:.3f} ({percent(evidence.confidence)} {low:.3f} to {high:.3f})."
+            f"Cannot be told apart from {_reference(equal)} (in brackets, the largest difference in AUROC "
+            f"that is still possible): {_listed(equal, evidence, _at_most)}."
         )
+    if silent:
+        reasons = "; ".join(dict.fromkeys(c.auroc.reason for c in silent))
+        sentences.append(f"No verdict on {_listed(silent, evidence, _name)}: {reasons}.")
+    if not evidence.comparisons:
+        sentences.append(_highest(evidence))
+    if evidence.chosen is not None:
+        sentences.append(_to_use(evidence.chosen, evidence))
     return sentences
 
 
-def _sentence(c: Comparison, evidence: Evidence) -> str:
-    low, high = c.intervals[0]
-    sure = f"{percent(evidence.confidence)} {_plain(low)} to {_plain(high)}, adjusted p {_compared(c.p_holm)}"
-    seeds = f"mean of {_seeds(len(c.experiment.runs))} against {_seeds(len(c.reference.runs))}"
-    one, other, gap = c.experiment.label, c.reference.label, c.differences[0]
-    if not c.clear:
-        return f"{one} is not clearly different from {other}: {gap:+.3f} AUROC ({sure}; {seeds}).".replace(
-            "-", "−"
-        )
-    if gap > 0:
-        return f"{one} beats {other} by {gap:.3f} AUROC ({sure}; {seeds})."
-    flipped = (
-        f"{percent(evidence.confidence)} {_plain(-high)} to {_plain(-low)}, adjusted p {_compared(c.p_holm)}"
+def rates(run: RunEvidence) -> tuple[float, float, float]:
+    """Accuracy, false-positive and false-negative rate on test videos at the run's own threshold."""
+    c = measures.confusion(run.test.score, run.test.label, run.run.threshold)
+    right = (c.real_right + c.fake_right) / sum(c)
+    return right, c.real_wrong / (c.real_right + c.real_wrong), c.fake_wrong / (c.fake_right + c.fake_wrong)
+
+
+def _to_use(run: RunEvidence, evidence: Evidence) -> str:
+    label = next(e.label for e in evidence.experiments if any(one is run for one in e.runs))
+    right, accused, _ = rates(run)
+    estimate = run.estimates["auroc"]
+    sure = f" ({percent(evidence.confidence)} {between(estimate)})" if estimate.interval else ""
+    reals = int((~run.test.label).sum())
+    return (
+        f"The run to use is {label}, seed {run.run.seed} ({evidence.why_chosen}): test AUROC "
+        f"{estimate.value:.3f}{sure}; at its threshold {run.run.threshold:g} it is right in {rate(right)} of "
+        f"{len(run.test.video)} test videos and calls {rate(accused)} of {reals} REAL ones FAKE."
     )
-    return f"{one} falls behind {other} by {-gap:.3f} AUROC ({flipped}; {seeds})."
 
 
-def _ranking(evidence: Evidence) -> str:
-    best = max(evidence.experiments, key=lambda experiment: float(experiment.values("auroc").mean()))
-    mean = best.values("auroc").mean()
+def _listed(
+    comparisons: Sequence[Comparison], evidence: Evidence, phrase: Callable[[Comparison, Evidence], str]
+) -> str:
+    """Each comparison in a few words, the first of many with the number of the rest."""
+    several = len({c.reference.label for c in comparisons}) > 1
+    words = []
+    for c in comparisons[:_MOST_NAMES]:
+        against = f" against {c.reference.label}" if several else ""
+        words.append(f"{c.experiment.label}{against}{phrase(c, evidence)}")
+    rest = len(comparisons) - len(words)
+    text = ", ".join(words[:-1]) + (" and " if len(words) > 1 and not rest else ", " if words[:-1] else "")
+    return text + words[-1] + (f" and {rest} more (see the table)" if rest else "")
+
+
+def _by(c: Comparison, evidence: Evidence) -> str:
+    d = c.auroc
+    assert d.interval is not None
+    low, high = sorted((abs(d.interval.low), abs(d.interval.high)))
+    return (
+        f" by {abs(d.difference):.3f} AUROC ({percent(evidence.confidence)} {low:.3f} to {high:.3f}, "
+        f"adjusted p {_compared(d.p_holm)})"
+    )
+
+
+def _at_most(c: Comparison, evidence: Evidence) -> str:
+    return f" (at most {possible(c.auroc)})"
+
+
+def _name(c: Comparison, evidence: Evidence) -> str:
+    return ""
+
+
+def _reference(comparisons: Sequence[Comparison]) -> str:
+    labels = list(dict.fromkeys(c.reference.label for c in comparisons))
+    return labels[0] if len(labels) == 1 else "their references"
+
+
+def _highest(evidence: Evidence) -> str:
+    best = max(evidence.experiments, key=lambda experiment: experiment.mean["auroc"].value)
+    estimate = best.mean["auroc"]
+    sure = f", {percent(evidence.confidence)} {between(estimate)}" if estimate.interval else ""
+    reached = f"{estimate.value:.3f} (mean of {_seeds(estimate.seeds)}{sure})"
     if len(evidence.experiments) == 1:
-        return f"{best.label} reaches a test AUROC of {mean:.3f} (mean of {_seeds(len(best.runs))})."
-    return f"{best.label} has the highest mean test AUROC, {mean:.3f}; there is no reference to compare with."
+        return f"{best.label} reaches a test AUROC of {reached}."
+    return f"{best.label} has the highest mean test AUROC, {reached}; there is no reference to compare with."
 
 
-def _plain(value: float) -> str:
-    return f"{value:.3f}".replace("-", "−")
+def _gap(c: Comparison) -> float:
+    return c.auroc.difference
 
 
-def _compared(p: float) -> str:
+def _possible(c: Comparison) -> float:
+    return c.auroc.largest_difference_still_possible or 0.0
+
+
+def _compared(p: float | None) -> str:
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
 

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
 from dfdc_lightning.report import provenance
+from dfdc_lightning.report.answer import rates
+from dfdc_lightning.report.cost import fact
 from dfdc_lightning.report.evidence import Evidence, RunEvidence
-from dfdc_lightning.report.table import Table, number, percent, span
+from dfdc_lightning.report.table import Table, interval, markdown_text, number, percent, rate
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.measures import NAMES
 from dfdc_lightning.results.ranking import MEASURES
@@ -15,25 +18,29 @@ _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 
 
 def model_card(evidence: Evidence) -> str:
-    """Markdown, for the run with the highest validation AUROC, or the best on test where no run has any."""
+    """Markdown, for the run that validation chooses, or without validation scores the best on test."""
     chosen, how = evidence.chosen, f"the {evidence.why_chosen}"
     if chosen is None:
-        chosen = max((e.best() for e in evidence.experiments), key=lambda run: float(run.values[0]))
+        chosen = max((e.best() for e in evidence.experiments), key=lambda run: run.values["auroc"])
         how = "the highest *test* AUROC, as no run has usable validation scores: the results are optimistic"
     run, test = chosen.run, chosen.test
     study = next(study for study in evidence.studies if study.name == run.study)
-    parameters = run.result.get("parameters")
+    epoch, parameters = fact(run, "best_epoch"), fact(run, "parameters")
+    _, accused, missed = rates(chosen)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.finalize = _plain
     text = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         run=run,
         how=how,
-        epoch=run.result.get("best_epoch", "unknown"),
-        parameters=f"{parameters:,}" if isinstance(parameters, int) else "",
-        share=percent(round(float(test.label.mean()), 3)),
-        results=_results(chosen, evidence).markdown(),
+        epoch="unknown" if epoch is None else f"{epoch + 1:.0f}",  # files count epochs from 0
+        parameters="" if parameters is None else f"{parameters:,.0f}",
+        share=percent(round(100 * float(test.label.mean()), 1) / 100),
+        results=Markup(_results(chosen, evidence).markdown()),
         n_test=len(test.video),
         n_resamples=f"{evidence.n_resamples:,}",
         threshold=f"{run.threshold:g}",
+        accused=rate(accused),
+        missed=rate(missed),
         data=provenance.facts_of_data(study),
         environment=provenance.facts_of_environment(study),
         **_validated_threshold(chosen),
@@ -41,14 +48,17 @@ def model_card(evidence: Evidence) -> str:
     return text.rstrip() + "\n"
 
 
+def _plain(value: object) -> object:
+    """What runs say of themselves is text, never HTML or a table's border."""
+    return markdown_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _results(chosen: RunEvidence, evidence: Evidence) -> Table:
-    rows = [
-        [NAMES[name], number(value), span(interval)]
-        for name, value, interval in zip(MEASURES, chosen.values, chosen.intervals, strict=True)
-    ]
+    rows = [[NAMES[name], number(chosen.values[name]), interval(chosen.estimates[name])] for name in MEASURES]
     bins = measures.reliability(chosen.test.score, chosen.test.label)
     rows.append(["Expected calibration error", number(measures.calibration_error(bins)), "not computed"])
-    return Table("card", "", "", ["measure", "value", f"interval, {percent(evidence.confidence)}"], rows)
+    columns = ["measure", "value", f"interval, {percent(evidence.confidence)}"]
+    return Table("card", "", "", columns, rows)
 
 
 def _validated_threshold(chosen: RunEvidence) -> dict[str, object]:

@@ -1,54 +1,66 @@
 """From run folders to every number of the report: values, intervals, comparisons; nothing formatted yet."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
 
-from dfdc_lightning.report.statistics import (
-    Interval,
-    bootstrap,
-    clusters,
-    delong,
-    holm,
-    percentile,
-    two_sided_p,
-    welch,
+from dfdc_lightning.report.inference import FEWEST_GROUPS as FEWEST_GROUPS
+from dfdc_lightning.report.inference import (
+    Difference,
+    Estimate,
+    Measured,
+    adjusted,
+    compare,
+    few_groups,
+    mean_interval,
+    measured,
+    run_interval,
 )
+from dfdc_lightning.report.statistics import Clusters, bootstrap, clusters
 from dfdc_lightning.report.study import Note, Run, Study
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.measures import LOWER_IS_BETTER
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.ranking import MEASURES, Ranking
 
-# In simulation the nominal 95 % interval covers 94 % with 80 to 150 groups, 93 % with 40.
-_FEW_GROUPS = 50
 _STATES = {"failed": "failed", "unfinished": "is unfinished", "missing": "is missing"}
+
+
+def best_possible(measure: str) -> float:
+    """The value of a perfect detector: 0 for error rates, else 1."""
+    return 0.0 if measure in LOWER_IS_BETTER else 1.0
 
 
 @dataclass
 class RunEvidence:
-    """A run with its test measures, and these on every resample of the test videos."""
+    """A run with its test measures by name, how the choice of videos moves them, and their intervals."""
 
     run: Run
-    values: Float64[np.ndarray, " m"]
-    samples: Float64[np.ndarray, "m n"]
-    intervals: list[Interval]
+    measured: Mapping[str, Measured]
+    estimates: Mapping[str, Estimate]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Test measures by name."""
+        return {name: one.value for name, one in self.measured.items()}
 
     @property
     def test(self) -> Scores:
         """The run's scored test videos."""
         return self.run.splits["test"]
 
-    @property
-    def validation_auroc(self) -> float | None:
-        """AUROC on validation videos, None where these cannot be used."""
+    @cached_property
+    def validation(self) -> tuple[float, float] | None:
+        """AUROC and log-loss on validation videos, None where these cannot be used."""
         if "val" not in self.run.splits:
             return None
         val = self.run.splits["val"]
-        return measures.measure(val.score, val.label, self.run.threshold)["auroc"]
+        auroc = measures.measure(val.score, val.label, self.run.threshold)["auroc"]
+        return auroc, measures.log_loss(val.score, val.label)
 
     @property
     def frame_auroc(self) -> float | None:
@@ -61,20 +73,18 @@ class RunEvidence:
 
 @dataclass
 class Experiment:
-    """The usable runs of one experiment of one study."""
+    """The usable runs of one experiment of one study, and each measure's mean over seeds."""
 
     study: str
     name: str
     label: str
     runs: list[RunEvidence]
+    mean: Mapping[str, Estimate]
+    design: Clusters
 
     def values(self, measure: str) -> Float64[np.ndarray, " s"]:
-        """One value a seed."""
-        return np.array([run.values[MEASURES.index(measure)] for run in self.runs])
-
-    def deviation(self, measure: str) -> float | None:
-        """Standard deviation over seeds (n − 1), None with one seed."""
-        return float(self.values(measure).std(ddof=1)) if len(self.runs) > 1 else None
+        """One value per seed."""
+        return np.array([run.measured[measure].value for run in self.runs])
 
     def best(self, measure: str = "auroc") -> RunEvidence:
         """The seed with the best *test* value, as in the study: optimistic, for the test set chose it."""
@@ -82,35 +92,28 @@ class Experiment:
         return self.runs[int(np.argmin(values) if measure in LOWER_IS_BETTER else np.argmax(values))]
 
     def chosen(self) -> RunEvidence | None:
-        """The seed with the best *validation* AUROC: the one to choose; its test values had no say in it."""
-        known = [(run.validation_auroc, run) for run in self.runs if run.validation_auroc is not None]
-        return max(known, key=lambda pair: pair[0])[1] if known else None
-
-    def mean_samples(self) -> Float64[np.ndarray, "m n"]:
-        """Measures on every resample, averaged over seeds."""
-        mean: np.ndarray = np.mean([run.samples for run in self.runs], axis=0)
-        return mean
+        """The seed that validation chooses: its test values had no say in it."""
+        return best_on_validation(self.runs)
 
 
-class Comparison(NamedTuple):
-    """An experiment against its reference: differences of means over seeds, p-values of the AUROC's."""
+def best_on_validation(runs: Sequence[RunEvidence]) -> RunEvidence | None:
+    """The run with the highest validation AUROC; of equals the one with the lowest validation loss."""
+    known = [(run.validation, run) for run in runs if run.validation is not None]
+    return max(known, key=lambda pair: (pair[0][0], -pair[0][1]))[1] if known else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An experiment against its reference: differences of means over seeds, by measure."""
 
     experiment: Experiment
     reference: Experiment
-    differences: Float64[np.ndarray, " m"]
-    intervals: list[Interval]
-    p: float
-    p_holm: float
-    best_difference: float
-    p_delong: float
-    p_delong_holm: float
-    p_seeds: float | None
+    differences: Mapping[str, Difference]
 
     @property
-    def clear(self) -> bool:
-        """Whether the AUROC interval excludes zero and the adjusted p-value is below 0.05."""
-        low, high = self.intervals[0]
-        return (low > 0 or high < 0) and self.p_holm < 0.05
+    def auroc(self) -> Difference:
+        """The difference that the verdict is about, its p-value adjusted for all comparisons."""
+        return self.differences["auroc"]
 
 
 @dataclass
@@ -131,18 +134,31 @@ class Evidence:
         """The studies' names, joined."""
         return "+".join(study.name for study in self.studies)
 
-    @property
+    @cached_property
     def chosen(self) -> RunEvidence | None:
-        """The run with the highest validation AUROC of all, of equals the first."""
-        runs = [run for run in (experiment.chosen() for experiment in self.experiments) if run is not None]
-        return max(runs, key=lambda run: run.validation_auroc or 0.0) if runs else None
+        """The run that validation chooses of all."""
+        return best_on_validation([run for experiment in self.experiments for run in experiment.runs])
 
     @property
     def why_chosen(self) -> str:
         """How `chosen` was chosen, ties included."""
-        known = [run.validation_auroc or 0.0 for e in self.experiments for run in e.runs]
-        equal = known.count(max(known))
-        return "highest validation AUROC" + (f", the first of {equal} equal runs" if equal > 1 else "")
+        if self.chosen is None or self.chosen.validation is None:
+            return ""
+        top = self.chosen.validation[0]
+        equal = sum(
+            r.validation is not None and r.validation[0] == top for e in self.experiments for r in e.runs
+        )
+        tie = f", of {equal} equal runs the one with the lowest validation loss" if equal > 1 else ""
+        return f"highest validation AUROC{tie}"
+
+    def comparison(self, experiment: Experiment) -> Comparison | None:
+        """The comparison with the baseline of the experiment's own study."""
+        found = [
+            c
+            for c in self.comparisons
+            if c.experiment is experiment and c.reference.study == experiment.study
+        ]
+        return found[0] if found else None
 
 
 def label_of(experiment: str, study: Study, studies: Sequence[Study]) -> str:
@@ -182,26 +198,45 @@ def _measure(
         return []
     first = runs[0].splits["test"]
     design = clusters(first.label, first.group)
-    if design.n < _FEW_GROUPS:
-        what = f"has only {design.n} source groups among its test videos"
-        study.notes.append(Note(study.name, what, "percentile intervals are somewhat too short then"))
+    if design.smaller < FEWEST_GROUPS:
+        study.notes.append(
+            Note(study.name, few_groups(design.smaller), "no interval and no verdict is given")
+        )
     rankings = [
         Ranking(s.score, s.label, design.of_video, run.threshold)
         for run in runs
         for s in [run.splits["test"]]
     ]
-    by_name = bootstrap(rankings, design, n, seed)
-    samples = np.stack([by_name[name] for name in MEASURES], axis=1)
-    experiments: dict[str, Experiment] = {}
-    for run, sample in zip(runs, samples, strict=True):
+    samples = bootstrap(rankings, design, n, seed)
+    by_experiment: dict[str, list[RunEvidence]] = {}
+    for i, run in enumerate(runs):
         scores = run.splits["test"]
-        by_measure = measures.measure(scores.score, scores.label, run.threshold)
-        values = np.array([by_measure[name] for name in MEASURES])
-        label = label_of(run.experiment, study, studies)
-        experiment = experiments.setdefault(run.experiment, Experiment(study.name, run.experiment, label, []))
-        intervals = [percentile(row, confidence) for row in sample]
-        experiment.runs.append(RunEvidence(run, values, sample, intervals))
-    return list(experiments.values())
+        values = measures.measure(scores.score, scores.label, run.threshold)
+        found = {name: measured(values[name], samples[name][i], design.smaller) for name in MEASURES}
+        estimates = {
+            name: run_interval(one, design.smaller, confidence, best_possible(name))
+            for name, one in found.items()
+        }
+        by_experiment.setdefault(run.experiment, []).append(RunEvidence(run, found, estimates))
+    return [
+        Experiment(
+            study.name,
+            name,
+            label_of(name, study, studies),
+            members,
+            {
+                measure: mean_interval(
+                    [run.measured[measure] for run in members],
+                    design.smaller,
+                    confidence,
+                    best_possible(measure),
+                )
+                for measure in MEASURES
+            },
+            design,
+        )
+        for name, members in by_experiment.items()
+    ]
 
 
 def _pairs(
@@ -238,53 +273,55 @@ def _same_videos(one: Experiment, other: Experiment) -> bool:
 
 
 def _compare(pairs: Sequence[tuple[Experiment, Experiment]], confidence: float) -> list[Comparison]:
-    gaps = [one.mean_samples() - other.mean_samples() for one, other in pairs]
-    p_values = [two_sided_p(gap[0]) for gap in gaps]
-    tests = [delong(a.best().test.score, b.best().test.score, a.best().test.label) for a, b in pairs]
-    comparisons = []
-    for i, (p_holm, p_delong_holm) in enumerate(zip(holm(p_values), holm([t.p for t in tests]), strict=True)):
-        one, other = pairs[i]
-        seeds = welch(one.values("auroc"), other.values("auroc"))
-        comparisons.append(
-            Comparison(
-                experiment=one,
-                reference=other,
-                differences=np.array([one.values(m).mean() - other.values(m).mean() for m in MEASURES]),
-                intervals=[percentile(row, confidence) for row in gaps[i]],
-                p=p_values[i],
-                p_holm=p_holm,
-                best_difference=tests[i].difference,
-                p_delong=tests[i].p,
-                p_delong_holm=p_delong_holm,
-                p_seeds=seeds.p if seeds else None,
+    by_measure = {
+        name: [
+            compare(
+                [run.measured[name] for run in one.runs],
+                [run.measured[name] for run in other.runs],
+                one.design.smaller,
+                confidence,
             )
-        )
-    return comparisons
+            for one, other in pairs
+        ]
+        for name in MEASURES
+    }
+    by_measure["auroc"] = adjusted(by_measure["auroc"])
+    return [
+        Comparison(one, other, {name: by_measure[name][i] for name in MEASURES})
+        for i, (one, other) in enumerate(pairs)
+    ]
 
 
 def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment]) -> list[Note]:
+    """Notes on runs and seeds that are not there; what fails alike in one experiment shares a line."""
     notes = []
     for study in studies:
-        for run in study.runs:
-            if run.state != "finished":
-                what = _STATES[run.state] + (f" ({run.detail})" if run.detail else "")
-                notes.append(Note(run.name, what, "its experiment is averaged over fewer seeds"))
+        states = Counter(
+            (run.experiment, _STATES[run.state] + (f" ({run.detail})" if run.detail else ""))
+            for run in study.runs
+            if run.state != "finished"
+        )
+        for (experiment, state), count in states.items():
+            seeds = [
+                str(run.seed)
+                for run in study.runs
+                if run.experiment == experiment
+                and run.state != "finished"
+                and state == _STATES[run.state] + (f" ({run.detail})" if run.detail else "")
+            ]
+            where = (
+                f"{study.name}/{experiment}/{','.join(seeds)}" if count < 6 else f"{study.name}/{experiment}"
+            )
+            what = state if count == 1 else f"{count} runs: each {state}"
+            notes.append(Note(where, what, "its experiment is averaged over fewer seeds"))
         usable = {e.name for e in experiments if e.study == study.name}
         for name in study.experiments:
             if name not in usable:
                 notes.append(
                     Note(f"{study.name}/{name}", "has no usable run", "absent from tables and figures")
                 )
-        mine = [run for e in experiments if e.study == study.name for run in e.runs]
-        if perfect := sum(run.values[0] == 1 for run in mine):
-            what = f"has {perfect} of {len(mine)} runs that separate all test videos"
-            notes.append(
-                Note(
-                    study.name, what, "so does every resample, and an interval without width is no certainty"
-                )
-            )
-    for experiment in experiments:
-        if len(experiment.runs) == 1:
-            where = f"{experiment.study}/{experiment.name}"
-            notes.append(Note(where, "has one usable seed", "no standard deviation, no test over seeds"))
+    single = [f"{e.study}/{e.name}" for e in experiments if len(e.runs) == 1]
+    if single:
+        what = "has one usable seed" if len(single) == 1 else "have one usable seed each"
+        notes.append(Note(", ".join(single), what, "the run is described, no verdict on the method is given"))
     return notes

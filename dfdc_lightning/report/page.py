@@ -40,9 +40,7 @@ def html(evidence: Evidence, sections: Sequence[Content], figures: Path) -> str:
         answer=answer(evidence),
         notes=evidence.notes,
         sections=sections,
-        images={
-            picture.caption: embed(picture, figures) for section in sections for picture in section.pictures
-        },
+        images=[[embed(picture, figures) for picture in section.pictures] for section in sections],
         commands=[provenance.commands(study) for study in evidence.studies],
         n_resamples=f"{evidence.n_resamples:,}",
         seed=evidence.seed,

@@ -6,7 +6,18 @@ from functools import partial
 
 import matplotlib
 
-from dfdc_lightning.report import curves, dots, explanations, provenance, tables, verdicts
+from dfdc_lightning.report import (
+    cost,
+    curves,
+    explanations,
+    forest,
+    operating,
+    planning,
+    provenance,
+    slices,
+    tables,
+    verdicts,
+)
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.style import RC, Picture
 from dfdc_lightning.report.table import Table
@@ -26,6 +37,7 @@ class Section:
         tables: Each makes one table; its name becomes a file of tables/.
         figures: Each makes any number of pictures; their names become files of figures/.
         text: A sentence or two below the heading.
+        large: Whether its figures stand first and large.
     """
 
     anchor: str
@@ -33,6 +45,7 @@ class Section:
     tables: Sequence[Callable[[Evidence], Table]] = ()
     figures: Sequence[Callable[[Evidence], list[Picture]]] = ()
     text: Callable[[Evidence], str] | str = ""
+    large: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,39 +57,42 @@ class Content:
     text: str
     tables: list[Table] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    large: bool = False
 
 
 SECTIONS = (
     Section(
         "results",
         "Results",
-        tables=(tables.results, *(partial(tables.one_measure, name=name) for name in MEASURES)),
-        figures=(dots.all_runs,),
-        text=tables.how_best,
+        tables=(tables.results,),
+        figures=(forest.forest, curves.roc),
+        large=True,
     ),
     Section(
-        "certainty",
-        "How sure is that?",
-        tables=(tables.differences, tables.significance, tables.chosen),
-        figures=(dots.differences,),
-        text="Two things vary: which videos were tested and which seed was trained. No number covers both.",
+        "measures",
+        "Every measure, beside the study's own numbers",
+        tables=tuple(partial(tables.one_measure, name=name) for name in MEASURES),
     ),
+    Section(
+        "certainty", "How sure is that?", tables=(tables.differences, planning.sample_sizes, tables.chosen)
+    ),
+    Section("slices", "Where is it strong, where weak?", tables=(slices.slices,)),
     Section(
         "errors",
         "Right and wrong",
-        tables=(tables.confusions,),
-        figures=(verdicts.confusions, verdicts.histograms),
+        tables=(operating.thresholds, operating.confusions),
+        figures=(verdicts.confusions, verdicts.histograms, curves.det),
     ),
-    Section("thresholds", "Thresholds", tables=(tables.thresholds,), figures=(curves.roc, curves.det)),
     Section(
         "calibration",
         "Can a score be read as a probability?",
-        tables=(tables.calibration,),
+        tables=(operating.calibration,),
         figures=(verdicts.reliabilities,),
     ),
-    Section("frames", "Frames and videos", tables=(tables.levels,), figures=(verdicts.uncertain,)),
+    Section("frames", "Frames and videos", tables=(operating.levels,), figures=(verdicts.uncertain,)),
     Section("learning", "Learning curves", figures=(curves.learning,)),
     Section("explain", "Where it looks", figures=(explanations.pictures,), text=explanations.TEXT),
+    Section("cost", "What it costs", tables=(cost.costs,)),
     Section("runs", "Runs", tables=(tables.runs, provenance.differences)),
     Section("data", "Data, versions, hardware", tables=(provenance.data, provenance.environment)),
 )
@@ -96,4 +112,5 @@ def _content(section: Section, evidence: Evidence) -> Content:
         section.text if isinstance(section.text, str) else section.text(evidence),
         [table for make in section.tables if (table := make(evidence)).rows],
         [picture for draw in section.figures for picture in draw(evidence)],
+        section.large,
     )

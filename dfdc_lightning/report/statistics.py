@@ -1,15 +1,10 @@
-"""How sure we are: bootstrap over test videos, DeLong's test, Holm's correction, Welch's test over seeds.
-
-Two things vary: which videos were tested and which seed trained the network. The bootstrap and DeLong's
-test see only the first, Welch's test only the second; every number in a table says which.
-"""
+"""Resamples of the test videos by source group, and Holm's correction for many comparisons."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
-from scipy.special import ndtr, stdtr
 
 from dfdc_lightning.results.ranking import MEASURES, Ranking
 
@@ -99,60 +94,6 @@ class Interval(NamedTuple):
     high: float
 
 
-def percentile(samples: Float64[np.ndarray, " n"], confidence: float = 0.95) -> Interval:
-    """Percentile interval of resampled values (Efron, 1979)."""
-    low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(float(low), float(high))
-
-
-def two_sided_p(samples: Float64[np.ndarray, " n"]) -> float:
-    """How often a resampled difference lies on the other side of zero, doubled; never below 2 / (n + 1)."""
-    n = len(samples)
-    return min(1.0, 2 * (min(int((samples <= 0).sum()), int((samples >= 0).sum())) + 1) / (n + 1))
-
-
-class Finding(NamedTuple):
-    """A difference and its two-sided p-value."""
-
-    difference: float
-    p: float
-
-
-def delong(
-    first: Float64[np.ndarray, " v"], second: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]
-) -> Finding:
-    """Compare correlated AUROCs on the same videos (DeLong et al., 1988; mid-ranks as in Sun and Xu, 2014).
-
-    It takes videos as independent of each other: source groups and seeds are not accounted for.
-    """
-    n_fake, n_real = int(label.sum()), int((~label).sum())
-    fake_parts, real_parts = [], []
-    for score in (first, second):
-        ranks = _midranks(score)
-        fake_parts.append((ranks[label] - _midranks(score[label])) / n_real)
-        real_parts.append(1 - (ranks[~label] - _midranks(score[~label])) / n_fake)
-    fake_gap, real_gap = fake_parts[0] - fake_parts[1], real_parts[0] - real_parts[1]
-    difference = float(fake_gap.mean())
-    variance = fake_gap.var(ddof=1) / n_fake + real_gap.var(ddof=1) / n_real
-    if variance <= 1e-24:  # the same ranking twice
-        return Finding(difference, 1.0)
-    return Finding(difference, float(2 * ndtr(-abs(difference) / np.sqrt(variance))))
-
-
-def welch(first: Float64[np.ndarray, " s"], second: Float64[np.ndarray, " z"]) -> Finding | None:
-    """Difference of two means over seeds, unequal variances (Welch, 1947); None where a side has one seed."""
-    if min(len(first), len(second)) < 2:
-        return None
-    difference = float(first.mean() - second.mean())
-    parts = [values.var(ddof=1) / len(values) for values in (first, second)]
-    if sum(parts) == 0:
-        return Finding(difference, 1.0 if difference == 0 else 0.0)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(v) - 1) for part, v in zip(parts, (first, second), strict=True)
-    )
-    return Finding(difference, float(2 * stdtr(freedom, -abs(difference) / np.sqrt(sum(parts)))))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values so that the chance of even one false finding stays at the level chosen (Holm, 1979)."""
     order = np.argsort(p_values, kind="stable")
@@ -161,8 +102,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = running
     return adjusted
-
-
-def _midranks(values: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, " k"]:
-    ordered = np.sort(values)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right") + 1) / 2.0

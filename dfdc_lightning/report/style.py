@@ -3,8 +3,9 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008), darkest first; line style and marker repeat the distinction without colour.
@@ -61,6 +62,26 @@ class Picture(NamedTuple):
 def canvas(height: float) -> Figure:
     """An empty figure of the common width."""
     return Figure(figsize=(WIDTH, height))
+
+
+T = TypeVar("T")
+MOST_PANELS = 12  # experiments in a figure of small panels; the tables have all
+
+
+def shown(items: Sequence[T], most: int = MOST_PANELS) -> tuple[list[T], str]:
+    """The first items that a figure has room for, and a sentence on the others where there are any."""
+    rest = len(items) - most
+    return list(items[:most]), f" {rest} more are not drawn; the tables have all." if rest > 0 else ""
+
+
+def panels(n: int, height: float, columns: int, each: int = 1) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of n items with `each` axes, `columns` axes beside each other; one list of axes per item."""
+    rows = -(-n * each // columns)
+    figure = canvas(0.9 + height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
+    for axes in grid[n * each :]:
+        axes.set_axis_off()
+    return figure, [grid[i * each : (i + 1) * each] for i in range(n)]
 
 
 def short(name: str, most: int = 24) -> str:

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import math
+import re
 from typing import NamedTuple
 
-from dfdc_lightning.report.statistics import Interval
+from dfdc_lightning.report.inference import Difference, Estimate
 
 ABSENT = "–"
 
@@ -30,8 +32,9 @@ class Table(NamedTuple):
 
     def markdown(self) -> str:
         """A pipe table, aligned so that it reads well as plain text."""
-        widths = [max(len(row[i]) for row in [self.columns, *self.rows]) for i in range(len(self.columns))]
-        lines = [self.columns, ["-" * width for width in widths], *self.rows]
+        lines = [[markdown_text(cell) for cell in line] for line in [self.columns, *self.rows]]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
+        lines.insert(1, ["-" * width for width in widths])
         return "\n".join(
             "| " + " | ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)) + " |"
             for line in lines
@@ -45,13 +48,13 @@ class Table(NamedTuple):
 
     def latex(self) -> str:
         """A booktabs table, ready to be included."""
-        body = [" & ".join(_escape(cell) for cell in line) + r" \\" for line in [self.columns, *self.rows]]
+        body = [" & ".join(latex_text(cell) for cell in line) + r" \\" for line in [self.columns, *self.rows]]
         return "\n".join(
             [
                 r"% needs \usepackage{booktabs}",
                 r"\begin{table}",
                 r"\centering",
-                rf"\caption{{{_escape(self.title)}. {_escape(self.caption)}}}",
+                rf"\caption{{{latex_text(self.title)}. {latex_text(self.caption)}}}",
                 rf"\label{{tab:{self.name.replace('_', '-')}}}",
                 rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}",
                 r"\toprule",
@@ -72,18 +75,49 @@ def number(value: float | None) -> str:
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign."""
-    return f"{value:+.3f}".replace("-", "−")
+    """Three decimals with a sign, zero without."""
+    text = f"{value:+.3f}"
+    return "0.000" if text[1:] == "0.000" else text.replace("-", "−")
 
 
-def span(interval: Interval) -> str:
-    """An interval of numbers that cannot be negative."""
-    return f"{interval.low:.3f}–{interval.high:.3f}"
+def interval(estimate: Estimate) -> str:
+    """The ends of an interval, the inner end of a bound, or a dash."""
+    if estimate.interval is None:
+        return ABSENT
+    low, high = estimate.interval
+    if estimate.bound:
+        return f"≥ {_down(low)}" if high == 1 else f"≤ {_up(high)}"
+    return f"{low:.3f}–{high:.3f}"
+
+
+def between(estimate: Estimate) -> str:
+    """The same in words."""
+    text = interval(estimate)
+    return text.replace("≥", "at least").replace("≤", "at most").replace("–", " to ")
+
+
+def gap(difference: Difference) -> str:
+    """A difference with its interval, or without where there is none."""
+    if difference.interval is None:
+        return signed(difference.difference)
+    low, high = difference.interval
+    return f"{signed(difference.difference)} ({signed(low)} to {signed(high)})"
+
+
+def possible(difference: Difference) -> str:
+    """The largest difference that is still possible, rounded up, or a dash."""
+    most = difference.largest_difference_still_possible
+    return ABSENT if most is None else _up(most)
 
 
 def percent(share: float) -> str:
     """A share of one as per cent."""
     return f"{100 * share:g} %"
+
+
+def rate(share: float) -> str:
+    """A measured share as per cent, to one decimal."""
+    return f"{100 * share:.1f} %"
 
 
 def p_value(p: float | None) -> str:
@@ -93,15 +127,42 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _escape(text: str) -> str:
-    for plain, escaped in (
-        ("\\", r"\textbackslash "),
-        ("&", r"\&"),
-        ("%", r"\%"),
-        ("_", r"\_"),
-        ("#", r"\#"),
-    ):
-        text = text.replace(plain, escaped)
-    for plain, escaped in (("Δ", r"$\Delta$"), ("−", "$-$"), ("–", "--"), ("<", "$<$"), (" \\%", r"\,\%")):
-        text = text.replace(plain, escaped)
-    return text
+def markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is: no HTML, no end of a cell, no second line."""
+    plain = " ".join(text.split()).replace("|", "\\|")
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", plain)
+
+
+_LATEX: dict[str, str | int | None] = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "Δ": r"$\Delta$",
+    "−": "$-$",
+    "–": "--",
+    "<": "$<$",
+    ">": "$>$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+}
+
+
+def latex_text(text: str) -> str:
+    """Text that LaTeX sets as it is."""
+    plain = " ".join(text.split())
+    return plain.translate(str.maketrans(_LATEX)).replace(r" \%", r"\,\%")
+
+
+def _up(value: float) -> str:
+    return f"{math.ceil(1000 * value - 1e-9) / 1000:.3f}"
+
+
+def _down(value: float) -> str:
+    return f"{math.floor(1000 * value + 1e-9) / 1000:.3f}"

@@ -1,4 +1,4 @@
-"""A made-up study in the form of the run-folder contract: to see, test and time the report without training.
+"""An example study in the form of run folders: to see, test and time the report without training.
 
 Nothing in it was learnt: scores are drawn from two overlapping distributions, with a part that a source
 group shares.

@@ -1,0 +1,156 @@
+"""How many seeds and videos would be enough: power of the joint test from the variances of a pilot.
+
+With S seeds and k times the pilot's videos, the variance over seeds is σ² + ε / k, where ε is what a seed's
+own hard videos add, and the videos' common part is common / k (Obuchowski and Rockette, 1995). The test's
+power follows from drawing these variances as a study would estimate them and asking `inference.half_width`.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from dfdc_lightning.report.evidence import Comparison, Evidence
+from dfdc_lightning.report.inference import Measured, Variances, half_width, variances
+from dfdc_lightning.report.table import Table, rate
+
+DELTA, POWER = 0.02, 0.8
+_DRAWS = 4000
+_MOST_SEEDS, _MOST_TIMES = 200, 1000.0
+_SMALLEST_VARIANCE = 1e-12
+
+
+class Parts(NamedTuple):
+    """Variances of a pilot's comparison: over seeds proper and of seeds by videos (one per side), common."""
+
+    seeds: Float64[np.ndarray, " 2"]
+    own: Float64[np.ndarray, " 2"]
+    common: float
+    groups: int
+
+
+def parts(first: list[Measured], second: list[Measured], groups: int) -> Parts:
+    """Take the variance of a pilot apart; what is estimated below zero counts as zero.
+
+    Args:
+        first: Two or more seeds of one method.
+        second: Two or more seeds of the other, on the same videos and resamples.
+        groups: `Clusters.smaller`.
+    """
+    spread = np.array([run.spread for run in [*first, *second]])
+    covariance = spread @ spread.T
+    values = [np.array([run.value for run in side]) for side in (first, second)]
+    found = variances(values, covariance, groups)
+    own = []
+    for part in (slice(0, len(first)), slice(len(first), None)):
+        block = covariance[part, part]
+        n = len(block)
+        own.append(np.trace(block) / n - (block.sum() - np.trace(block)) / (n * (n - 1)))
+    over_seeds = np.array([side.var(ddof=1) for side in values])
+    own_part = np.minimum(np.maximum(own, 0), over_seeds)
+    return Parts(over_seeds - own_part, own_part, float(found.common), groups)
+
+
+def power(pilot: Parts, seeds: int, times: float, delta: float, level: float = 0.05) -> float:
+    """The chance that the joint test calls a true difference clear.
+
+    Args:
+        pilot: Variances of the pilot.
+        seeds: Seeds per method.
+        times: Videos, as a multiple of the pilot's.
+        delta: The true difference.
+        level: Of the test.
+    """
+    rng = np.random.default_rng(0)  # the same draws for every question, so that power grows with size
+    groups = max(2, round(pilot.groups * times))
+    over_seeds = pilot.seeds + pilot.own / times
+    common = pilot.common / times
+    drawn = [
+        variance / seeds * rng.chisquare(seeds - 1, _DRAWS) / (seeds - 1) + _SMALLEST_VARIANCE
+        for variance in over_seeds
+    ]
+    estimated = common * rng.chisquare(groups - 1, _DRAWS) / (groups - 1)
+    videos = estimated + (pilot.own / times / seeds).sum()
+    half = half_width(Variances(drawn, [seeds - 1] * 2, estimated, videos, groups), level)
+    gap = delta + np.sqrt(over_seeds.sum() / seeds + common) * rng.standard_normal(_DRAWS)
+    return float((gap > half).mean())
+
+
+class Enough(NamedTuple):
+    """What would detect the difference; None where no number of them alone is enough."""
+
+    power: float
+    seeds: int | None
+    times: float | None
+
+
+def enough(pilot: Parts, seeds: int, delta: float = DELTA, wanted: float = POWER) -> Enough:
+    """The power at this size, the seeds needed with these videos, the videos needed with these seeds."""
+    return Enough(
+        power(pilot, seeds, 1.0, delta),
+        _smallest_whole(lambda n: power(pilot, n, 1.0, delta) >= wanted),
+        _smallest(lambda times: power(pilot, seeds, times, delta) >= wanted, 15 / pilot.groups),
+    )
+
+
+def sample_sizes(evidence: Evidence, delta: float = DELTA, wanted: float = POWER) -> Table:
+    """For each comparison, how many seeds or videos would detect a difference."""
+    rows = []
+    for c in evidence.comparisons:
+        if c.auroc.interval is None:
+            continue
+        rows.append([c.experiment.label, c.reference.label, *_row(c, delta, wanted)])
+    columns = ["experiment", "compared with", "seeds", "test videos", f"power for Δ = {delta:g}"]
+    columns += ["seeds needed with these videos", "videos needed with these seeds"]
+    columns.append("videos needed with twice the seeds")
+    caption = (
+        f"A true AUROC difference of {delta:g} is called clear with a power of {wanted:.0%} by so many seeds "
+        "or videos, for one comparison at 5 % (Holm's correction for several needs more). From this study's "
+        f"variances, which few seeds estimate roughly. More than {_MOST_SEEDS} seeds or {_MOST_TIMES:,.0f} "
+        "times the videos: not enough alone."
+    ).replace("%", " %")
+    return Table("enough", "How much would be enough?", caption.replace("  %", " %"), columns, rows)
+
+
+def _row(c: Comparison, delta: float, wanted: float) -> list[str]:
+    sides = [[run.measured["auroc"] for run in side.runs] for side in (c.experiment, c.reference)]
+    pilot = parts(sides[0], sides[1], c.experiment.design.smaller)
+    seeds, videos = min(map(len, sides)), len(c.experiment.design.of_video)
+    found, doubled = enough(pilot, seeds, delta, wanted), enough(pilot, 2 * seeds, delta, wanted)
+    return [
+        str(seeds),
+        f"{videos:,}",
+        rate(found.power),
+        "not enough alone" if found.seeds is None else str(found.seeds),
+        *(
+            "not enough alone" if times is None else f"{_two_digits(times * videos):,}"
+            for times in (found.times, doubled.times)
+        ),
+    ]
+
+
+def _smallest_whole(passes: Callable[[int], bool]) -> int | None:
+    if not passes(_MOST_SEEDS):
+        return None
+    low, high = 1, _MOST_SEEDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
+
+
+def _smallest(passes: Callable[[float], bool], least: float) -> float | None:
+    if not passes(_MOST_TIMES):
+        return None
+    low, high = np.log(min(least, 1.0)), np.log(_MOST_TIMES)
+    for _ in range(12):
+        middle = (low + high) / 2
+        low, high = (low, middle) if passes(float(np.exp(middle))) else (middle, high)
+    return float(np.exp(high))
+
+
+def _two_digits(value: float) -> int:
+    """Rounded up to two digits: more would say more than is known."""
+    unit = 10 ** max(0, int(np.floor(np.log10(max(value, 1)))) - 1)
+    return int(np.ceil(value / unit) * unit)
