@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
         timeout=config.timeout,
         shard=Shard.parse(config.shard, config.shards),
         redo=config.redo,
+        labels=config.labels,
     )
 
 

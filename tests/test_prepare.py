@@ -479,7 +479,7 @@ def test_a_wrong_setting_is_named_in_one_sentence(
             "error: 'source.path=my_.1._videos' cannot be read as key=value: .*quotes",
         ),
         ("souce=folder", "error: Could not override 'souce'.*not in struct\\)"),
-        ("source=foldr", "error: .*'source/foldr'.*folder kaggle zip"),
+        ("source=foldr", "error: .*'source/foldr'.*folder kaggle wild_deepfake zip"),
         ("detector=haar", "error: the key detector is now called face_detector: give face_detector=VALUE"),
         (
             "+detector.long_side=320",
@@ -615,3 +615,18 @@ def test_the_check_of_nothing_is_an_error(tmp_path: Path) -> None:
     done = run(sys.executable, str(ROOT / "prepare_faces.py"), f"check={tmp_path}")
     assert done.returncode == 2
     assert "does not exist" in done.stderr
+
+
+def test_one_label_is_enough_where_that_is_asked_for(videos: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "fakes"
+    alone.mkdir()
+    names = [path for path in sorted(videos.rglob("*.mp4"))[:4]]
+    for path in names:
+        (alone / path.name).symlink_to(path)
+    lines = "".join(f"{path.name},FAKE\n" for path in names)
+    (alone / "labels.csv").write_text(f"video,label\n{lines}")
+    with pytest.raises(UserError, match="labels=any takes what there is"):
+        prepare(FolderSource(alone), FACES, ByGroup(), tmp_path / "cache", workers=1)
+    rows = prepare(FolderSource(alone), FACES, ByGroup(), tmp_path / "cache", workers=1, labels="any")
+    assert [row.split != "" for row in rows] == [True] * 4
+    assert check(tmp_path / "cache") == 0

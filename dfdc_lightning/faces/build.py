@@ -40,6 +40,7 @@ def prepare(
     timeout: float = 120.0,
     shard: Shard = WHOLE,
     redo: Collection[str] = (),
+    labels: str = "both",
 ) -> list[Row]:
     """Fill a face cache from a source and print what is in it.
 
@@ -53,6 +54,7 @@ def prepare(
         timeout: Seconds that a video may take.
         shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
         redo: Videos that ended with one of these statuses are tried again.
+        labels: "both" balances each split; "any" takes what there is, one label alone even.
 
     Returns:
         The rows of the manifest, or of what is known so far in a shard of many.
@@ -61,6 +63,7 @@ def prepare(
         UserError: When the source, the folder, the profile or the face detector's model cannot be used.
     """
     _refuse_settings(per_label, workers, timeout, redo)
+    checks.one_of("labels", labels, ("both", "any"))
     cache = FaceCache(Path(out))
     with _stoppable(cache.root), ExitStack() as held:
         stages = list(source.stages())
@@ -69,8 +72,9 @@ def prepare(
         claim_profile(cache.root, preparation.settings)
         task = VideoTask(source, preparation, cache.root, preparation.profile)
         outcomes = _known_before(stages, _known(cache, redo, task.profile), task)
-        quota = Quota(_candidates(stages, outcomes), splitter, per_label)
-        _refuse_one_label(quota, stages)
+        quota = Quota(_candidates(stages, outcomes), splitter, per_label, balanced=labels == "both")
+        if quota.balanced:
+            _refuse_one_label(quota, stages)
         if shard.n == 1:
             _sweep(cache.root)
         if left := _left(stages, quota, outcomes, shard):
@@ -86,7 +90,7 @@ def prepare(
         if shard.n == 1:
             if not cache.manifest.is_file() or cache.rows() != rows:
                 cache.write_rows(rows)
-            record_split(cache.root, splitter, rows)
+            record_split(cache.root, splitter, rows, labels)
             remove_journals(cache.root)
     print(summary(cache, quota, rows, shard))
     if shard.n == 1 and not any(row.split for row in rows):
@@ -196,7 +200,7 @@ def _refuse_one_label(quota: Quota, stages: Sequence[Stage]) -> None:
     if not any(all(quota.queues[split, label] for label in (REAL, FAKE)) for split in SPLITS):
         raise UserError(
             f"the source lists {n[REAL]} REAL and {n[FAKE]} FAKE videos, which gives no split with both: "
-            "a balanced cache needs some of each"
+            "a balanced cache needs some of each, and labels=any takes what there is"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which videos to try until the quota is full, and which of them are used: as many REAL as FAKE."""
+"""Which videos to try until the quota is full, and which of them are used: as many REAL as FAKE, mostly."""
 
 from collections.abc import Iterable, Mapping
 
@@ -17,9 +17,16 @@ class Quota:
         candidates: All videos with a label, in any order.
         splitter: Gives each group its split.
         per_label: Good clips wanted of each label over all splits; None tries every video.
+        balanced: Whether each split gets as many REAL as FAKE; otherwise one label alone is enough.
     """
 
-    def __init__(self, candidates: Iterable[Candidate], splitter: Splitter, per_label: int | None) -> None:
+    def __init__(
+        self,
+        candidates: Iterable[Candidate],
+        splitter: Splitter,
+        per_label: int | None,
+        balanced: bool = True,
+    ) -> None:
         videos = [video for video in candidates if video.label in LABELS]
         self.group = group_of(videos)
         members: dict[str, list[Candidate]] = {}
@@ -35,7 +42,7 @@ class Quota:
             cell: len(queue) if quota is None else min(len(queue), quota.get(cell[0], 0))
             for cell, queue in self.queues.items()
         }
-        self.per_label = per_label
+        self.per_label, self.balanced = per_label, balanced
 
     def pending(self, good: Mapping[str, bool]) -> list[str]:
         """The videos still to be tried, given which of those that were tried are good."""
@@ -51,14 +58,19 @@ class Quota:
         return waiting
 
     def used(self, good: Mapping[str, bool]) -> dict[str, str]:
-        """The split of every video that is used; each split gets as many REAL as FAKE."""
+        """The split of every video that is used."""
         result = {}
         for split in SPLITS:
             usable = [
                 [name for name in self.queues[split, label] if good.get(name, False)] for label in LABELS
             ]
-            n = min(*(len(names) for names in usable), *(self.wanted[split, label] for label in LABELS))
-            result.update({name: split for names in usable for name in names[:n]})
+            most = [
+                min(len(names), self.wanted[split, label])
+                for names, label in zip(usable, LABELS, strict=True)
+            ]
+            if self.balanced:
+                most = [min(most)] * len(most)
+            result.update({name: split for names, n in zip(usable, most, strict=True) for name in names[:n]})
         return result
 
     def rows(self, outcomes: Mapping[str, Row]) -> list[Row]:

@@ -13,9 +13,10 @@ from dfdc_lightning.faces.split import Splitter, torn
 _FILE = "split.json"
 
 
-def record_split(root: Path, splitter: Splitter, rows: Sequence[Row]) -> dict[str, Any]:
+def record_split(root: Path, splitter: Splitter, rows: Sequence[Row], labels: str) -> dict[str, Any]:
     """Write how a cache was split, beside its manifest, and return it."""
-    content = {"split": splitter.name, **split_facts(rows), "settings": _settings(splitter)}
+    settings = _settings(splitter)
+    content = {"split": splitter.name, **split_facts(rows), "labels": labels, "settings": settings}
     if read_split(root) != content:
         atomic.write_json(Path(root) / _FILE, content)
     return content

@@ -27,7 +27,7 @@ def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -
         enough = f"per_label={quota.per_label} asks for no more"
         reason = enough if n == quota.per_label else "the other label has no more to balance them"
         lines.append(f"        {spare} good but not used: {reason}")
-    if quota.per_label is not None and n < quota.per_label:
+    if quota.balanced and quota.per_label is not None and n < quota.per_label:
         lines.append(
             f"warning: {n} clips per label instead of per_label={quota.per_label}: the source has no more"
         )
@@ -35,7 +35,7 @@ def summary(cache: FaceCache, quota: Quota, rows: Sequence[Row], shard: Shard) -
         lines.append(
             f"warning: {n_torn} groups lie in several splits: what is tested may have been trained on"
         )
-    empty = [split for split in SPLITS if not table[split][REAL]]
+    empty = [split for split in SPLITS if not sum(table[split].values())]
     if empty:
         lines.append(
             f"warning: no clips in {', '.join(empty)}: too few groups or good videos for three splits"

@@ -82,7 +82,7 @@ def _entry(name: str, fields: Any, where: str) -> Entry:
     method = fields.get("method") or ""
     if not isinstance(method, str):
         raise SourceError(f"{where}: the method of {name!r} must be a text or null (got {method!r})")
-    return _checked(Entry(name, fields["label"], (original,) * bool(original), method), where)
+    return checked(Entry(name, fields["label"], (original,) * bool(original), method), where)
 
 
 def read_labels(path: Path) -> list[Entry]:
@@ -104,9 +104,9 @@ def read_labels(path: Path) -> list[Entry]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one") from None
     numbered = [(f"{path} line {number}", _of_line(line)) for number, line in enumerate(lines, start=2)]
-    checked = [_checked(entry, where) for where, entry in numbered]
+    entries = [checked(entry, where) for where, entry in numbered]
     _refuse_bare_originals(numbered)
-    return checked
+    return entries
 
 
 def _of_line(line: Mapping[str, str | None]) -> Entry:
@@ -133,7 +133,8 @@ def _refuse_bare_originals(entries: Sequence[tuple[str, Entry]]) -> None:
                 )
 
 
-def _checked(entry: Entry, where: str) -> Entry:
+def checked(entry: Entry, where: str) -> Entry:
+    """Return an entry of a listing, or refuse one that cannot be used."""
     if entry.label not in LABELS:
         raise SourceError(
             f"{where}: the label of {entry.path!r} must be one of {', '.join(LABELS)} (got {entry.label!r})"
