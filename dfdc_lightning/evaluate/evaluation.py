@@ -9,10 +9,11 @@ from typing import NamedTuple, TypeVar
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.evaluate.corrupting import CorruptedFaces, find_videos, score_corrupted
-from dfdc_lightning.evaluate.corruptions import Condition, conditions
+from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, LEVELS, Condition, conditions
 from dfdc_lightning.evaluate.dataset import DataSet
 from dfdc_lightning.evaluate.record import PLAIN, Record
 from dfdc_lightning.evaluate.scoring import score_clips
+from dfdc_lightning.evaluate.strips import write_strips
 from dfdc_lightning.evaluate.subject import Subject
 from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
@@ -130,6 +131,8 @@ class Evaluations:
         task = CorruptedFaces(self.options.source, preparation)
         with tally("corrupted videos", len(videos) * len(self.corruptions), "videos") as done:
             score_corrupted(records, self.corruptions, videos, task, self.options.workers or cores(), done)
+        whole = [name for name in CORRUPTIONS if {Condition(name, k) for k in LEVELS} <= {*self.corruptions}]
+        write_strips(records, whole, next(iter(videos.values())), task)
 
     def _finish(self, record: Record) -> None:
         if record.fault:

@@ -59,6 +59,11 @@ def folder_of(run: Path, data: str, condition: str = "") -> Path:
     return run / ELSEWHERE / data / condition
 
 
+def strip_of(run: Path, data: str, corruption: str) -> Path:
+    """The picture of one face as it is and at each level of a corruption."""
+    return folder_of(run, data) / f"{corruption}.png"
+
+
 def fingerprint_of(path: Path) -> str:
     """A short hash of a file that tells a model's weights apart: a run's own predictions.csv."""
     return sha256(path.read_bytes()).hexdigest()[:12]
