@@ -1,8 +1,8 @@
 """split.json of a face cache: which way of splitting it was given, and whether groups were torn by it."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,4 +39,12 @@ def split_facts(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _settings(splitter: Splitter) -> dict[str, Any]:
-    return asdict(splitter) if is_dataclass(splitter) and not isinstance(splitter, type) else {}
+    if not is_dataclass(splitter):
+        return {}
+    values = {each.name: getattr(splitter, each.name) for each in fields(splitter)}
+    # What comes from a configuration only looks like a dictionary.
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if not isinstance(value, Path)
+    }
