@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 
 from dfdc_lightning import atomic
+from dfdc_lightning.results.epochs import write_epochs
 from dfdc_lightning.results.measures import measure
+from dfdc_lightning.results.predictions import ScoredVideo, write_predictions
+from dfdc_lightning.results.result import Level, Result, write_result
+from dfdc_lightning.results.run_folder import RunFolder
 
 _SEPARATION = {"baseline": 1.7, "jpeg": 1.3, "focal": 1.6, "effnet": 1.75, "lstm": 2.2}
 
@@ -22,7 +26,7 @@ def write_study(
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     videos: int = 314,
     epochs: int = 10,
-    whole_clip: Sequence[str] = ("lstm",),
+    clip_level: Sequence[str] = ("lstm",),
 ) -> None:
     """Write `path/<experiment>/<seed>/` for every experiment and seed.
 
@@ -31,54 +35,46 @@ def write_study(
         separation: Distance of the labels' latent means for each experiment, in standard deviations.
         seeds: The seeds.
         videos: Videos in val and in test, half of them FAKE.
-        epochs: Rows of metrics.csv.
-        whole_clip: Experiments without frame scores.
+        epochs: How many epochs each run has.
+        clip_level: Experiments whose detectors judge whole clips.
     """
     shared = np.random.default_rng(7)
     data = {split: _videos(shared, split, videos) for split in ("val", "test")}
     for experiment, distance in separation.items():
         for seed in seeds:
             rng = np.random.default_rng([seed, *experiment.encode()])
-            write_run(path / experiment / str(seed), data, rng, distance, epochs, experiment in whole_clip)
+            level: Level = "clip" if experiment in clip_level else "frame"
+            write_run(RunFolder(path / experiment / str(seed)), data, rng, distance, epochs, level)
 
 
 def write_run(
-    path: Path,
+    run: RunFolder,
     data: Mapping[str, dict[str, np.ndarray]],
     rng: np.random.Generator,
     distance: float,
     epochs: int,
-    whole_clip: bool,
+    level: Level,
 ) -> None:
-    """Write one finished run folder, result.json last."""
-    study, experiment, seed = path.parts[-3], path.parts[-2], int(path.parts[-1])
+    """Write one finished run folder, the result last."""
     distance += rng.normal(0, 0.12)
-    rows, results = [], {}
+    predictions, results = [], {}
     for split, table in data.items():
-        frames = _scores(rng, table, distance, 1 if whole_clip else 10)
+        frames = _scores(rng, table, distance, 1 if level == "clip" else 10)
         score = frames.mean(axis=1)
         results[split] = measure(score, table["label"], 0.6) | {"loss": 0.4}
-        frame_label = np.repeat(table["label"], frames.shape[1])
-        results[split]["frame_auroc"] = measure(frames.ravel(), frame_label, 0.6)["auroc"]
-        for i in range(len(score)):
-            extra = [] if whole_clip else [f"{value:.9g}" for value in frames[i]]
-            name = (
-                split,
-                table["video"][i],
-                table["group"][i],
-                "FAKE" if table["label"][i] else "REAL",
-                f"{score[i]:.9g}",
-            )
-            rows.append([*name, *extra])
-    columns = ["split", "video", "group", "label", "score"]
-    columns += [f"score_frame_{i}" for i in range(0 if whole_clip else 10)]
-    atomic.write_csv(path / "predictions.csv", columns, rows)
+        if level == "frame":
+            frame_label = np.repeat(table["label"], frames.shape[1])
+            results[split]["frame_auroc"] = measure(frames.ravel(), frame_label, 0.6)["auroc"]
+        of_frames = frames if level == "frame" else np.empty((len(score), 0))
+        columns = (table["video"], table["group"], table["label"], score, of_frames)
+        predictions += [ScoredVideo(split, *row) for row in zip(*columns, strict=True)]
+    write_predictions(run.predictions_file, predictions)
     curve = _curve(rng, epochs, results["val"]["auroc"])
-    atomic.write_csv(path / "metrics.csv", list(curve[0]), [list(row.values()) for row in curve])
-    config = _config(study, experiment, seed, epochs)
-    atomic.write_json(path / ".hydra" / "config.yaml", config)  # JSON is YAML too
+    write_epochs(run.metrics_file, curve)
+    config = _config(run.study, run.experiment, run.seed, epochs)
+    atomic.write_json(run.config_file, config)  # JSON is YAML too
     best = int(np.argmax([row["val/auroc"] for row in curve]))
-    atomic.write_json(path / "result.json", _result(path, config, results, best, epochs, data))
+    write_result(run.result_file, _result(run, level, config, results, best, epochs, data))
 
 
 def _videos(rng: np.random.Generator, split: str, n: int) -> dict[str, np.ndarray]:
@@ -120,7 +116,7 @@ def _curve(rng: np.random.Generator, epochs: int, auroc: float) -> list[dict[str
                 "train/loss": round(loss - 0.12 * grown, 5),
                 "train/auroc": round(min(value + 0.06 * grown, 0.999), 5),
                 "val/loss": round(loss + 0.1 * max(0.0, epoch / epochs - 0.6), 5),
-                "val/auroc": round(value, 5),
+                "val/auroc": round(min(value, 1.0), 5),
                 "val/accuracy": round(value - 0.05, 5),
                 "val/f1": round(value - 0.06, 5),
                 "val/eer": round(1.05 - value, 5),
@@ -156,36 +152,38 @@ def _config(study: str, experiment: str, seed: int, epochs: int) -> dict[str, An
 
 
 def _result(
-    path: Path,
+    run: RunFolder,
+    level: Level,
     config: dict[str, Any],
     results: dict[str, dict[str, float]],
     best: int,
     epochs: int,
     data: Mapping[str, dict[str, np.ndarray]],
-) -> dict[str, Any]:
+) -> Result:
     counts = {
         split: {"REAL": int((~t["label"]).sum()), "FAKE": int(t["label"].sum())} for split, t in data.items()
     }
-    return {
-        "study": path.parts[-3],
-        "experiment": path.parts[-2],
-        "seed": int(path.parts[-1]),
-        "config": config,
-        "test": results["test"],
-        "val": results["val"],
-        "best_epoch": best,
-        "epochs": epochs,
-        "seconds": 48.5 * epochs,
-        "parameters": 20_811_050,
-        "trainable_parameters": 9_000_000,
-        "threshold": 0.6,
-        "data": {
+    return Result(
+        study=run.study,
+        experiment=run.experiment,
+        seed=run.seed,
+        level=level,
+        test=results["test"],
+        val=results["val"],
+        threshold=0.6,
+        best_epoch=best,
+        epochs=epochs,
+        seconds=48.5 * epochs,
+        parameters=20_811_050,
+        trainable_parameters=9_000_000,
+        data={
             "cache": "data/made_up",
             "profile": "0123abcd",
             "split_hash": "89ab4567",
             "counts": {"train": {"REAL": 1254, "FAKE": 1254}, **counts},
             "n_groups": 1400,
         },
-        "versions": {"python": "3.11", "torch": "none: the scores are made up", "dfdc_lightning": "0.1.0"},
-        "hardware": {"device": "none", "cores": 2},
-    }
+        versions={"python": "3.11", "torch": "none: the scores are made up", "dfdc_lightning": "0.1.0"},
+        hardware={"device": "none", "cores": 2},
+        config=config,
+    )

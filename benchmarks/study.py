@@ -10,7 +10,6 @@ are. Weights start at random, because pretrained ones change no time; --pretrain
 """
 
 import argparse
-import csv
 import json
 import os
 import subprocess
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from dfdc_lightning.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ("baseline", "jpeg", "focal", "effnet", "lstm")
@@ -63,18 +64,17 @@ def train(experiment: str, cache: Path, folder: Path, *overrides: str) -> dict[s
     """One run and its figures."""
     place = (f"data.cache={cache.resolve()}", f"hydra.run.dir={folder}", "study=benchmark")
     seconds, memory = call("train.py", f"experiment={experiment}", *place, *overrides)
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
-        epochs = list(csv.DictReader(file))
+    run = RunFolder(folder)
+    result, epochs = run.result, run.epochs()
     steady = epochs[1:] or epochs  # the first epoch looks for fast kernels and fills the file cache
     return {
         "seconds": seconds,
-        "seconds_an_epoch": median(float(row["seconds"]) for row in steady),
-        "clips_a_second": median(float(row["clips_per_second"]) for row in steady),
-        "peak_bytes": result["hardware"].get("peak_gpu_memory_bytes") or memory,
-        "val_auroc": result["val"]["auroc"],
-        "test_auroc": result["test"]["auroc"],
-        "hardware": result["hardware"],
+        "seconds_an_epoch": median(row["seconds"] for row in steady),
+        "clips_a_second": median(row["clips_per_second"] for row in steady),
+        "peak_bytes": result.hardware.get("peak_gpu_memory_bytes") or memory,
+        "val_auroc": result.val["auroc"],
+        "test_auroc": result.test["auroc"],
+        "hardware": result.hardware,
     }
 
 

@@ -23,8 +23,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfdc_lightning import atomic
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
 from dfdc_lightning.machine import cores
+from dfdc_lightning.results.result import Result, write_result
+from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.runs import Run
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +77,7 @@ def overhead(folder: Path) -> float:
     begun = time.perf_counter()
     finish(start(folder, *TOY, "trainer.max_epochs=2", "logger=wandb", f"data.cache={cache}"))
     wall = time.perf_counter() - begun
-    return wall - float(Run(folder / "multirun/dfdc/baseline/0").result["seconds"])
+    return wall - Run(folder / "multirun/dfdc/baseline/0").result.seconds
 
 
 def skipping(folder: Path) -> float:
@@ -105,18 +108,27 @@ def pretend_finished(folder: Path, overrides: Sequence[str]) -> None:
         with open_dict(config):
             del config["hydra"]
         settings = result_settings(config)
-    scores = {"auroc": 0.5}
-    result = {
-        "experiment": folder.parent.name,
-        "seed": 0,
-        "seconds": 1,
-        "epochs": 1,
-        "test": scores,
-        "val": scores,
-    }
-    (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "settings.json").write_text(json.dumps(settings))
-    (folder / "result.json").write_text(json.dumps(result))
+    run, scores = RunFolder(folder), {"auroc": 0.5}
+    atomic.write_json(run.settings_file, settings)
+    result = Result(
+        study=run.study,
+        experiment=run.experiment,
+        seed=0,
+        level="frame",
+        test=scores,
+        val=scores,
+        threshold=0.6,
+        best_epoch=0,
+        epochs=1,
+        seconds=1,
+        parameters=0,
+        trainable_parameters=0,
+        data={"counts": {}},
+        versions={},
+        hardware={},
+        config={},
+    )
+    write_result(run.result_file, result)
 
 
 class Fault(NamedTuple):

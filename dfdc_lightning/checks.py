@@ -6,6 +6,8 @@ from typing import Any
 
 from dfdc_lightning.errors import UserError
 
+_SHOWN = 200  # characters of a refused value
+
 
 def whole(
     key: str, value: Any, least: int = 0, most: float = math.inf, odd: bool = False, other: Any = ""
@@ -54,7 +56,8 @@ def number(
     Raises:
         UserError: "timeout must be a number of seconds above 0 (got -1)".
     """
-    allowed = type(value) in (int, float) and math.isfinite(value) and least <= value <= most
+    finite = type(value) is int or (type(value) is float and math.isfinite(value))
+    allowed = finite and least <= value <= most
     if not allowed or (above is not None and value <= above) or (below is not None and value >= below):
         reach = _reach(least, most) if above is None else f"above {above:g}"
         reach += "" if below is None else f" and below {below:g}"
@@ -104,6 +107,28 @@ def one_of(key: str, value: Any, choices: Collection[str]) -> str:
     return str(value)
 
 
+def text(key: str, value: Any) -> str:
+    """Return a text, or refuse anything else, the empty text included.
+
+    Raises:
+        UserError: "study must be a text (got 7)".
+    """
+    if not isinstance(value, str) or not value:
+        _refuse(key, "a text", value)
+    return str(value)
+
+
+def mapping(key: str, value: Any) -> dict[str, Any]:
+    """Return keys with values, or refuse anything else.
+
+    Raises:
+        UserError: "data must be keys with values (got null)".
+    """
+    if not isinstance(value, dict):
+        _refuse(key, "keys with values", value)
+    return dict(value)
+
+
 def _reach(least: float, most: float) -> str:
     if most == math.inf:
         return "" if least == -math.inf else f"of at least {least}"
@@ -112,4 +137,13 @@ def _reach(least: float, most: float) -> str:
 
 def _refuse(key: str, needed: str, value: Any, other: Any = "") -> None:
     alternative = f", or {other}" if other else ""
-    raise UserError(f"{key} must be {needed}{alternative} (got {value})")
+    raise UserError(f"{key} must be {needed}{alternative} (got {_short(value)})")
+
+
+def _short(value: Any) -> str:
+    """Show what was given; of what fills a screen only the beginning."""
+    try:
+        shown = "null" if value is None else str(value)
+    except ValueError:  # Python refuses to write numbers of more than 4,300 digits
+        return "a number of thousands of digits"
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

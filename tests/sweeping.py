@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
+from dfdc_lightning.results.result import Result
+from dfdc_lightning.results.run_folder import find_runs
 
 ROOT = Path(__file__).parents[1]
 TOY = ROOT / "tests" / "toy" / "toy.py"
@@ -59,9 +61,6 @@ def toy(cwd: Path, *arguments: str, fates: dict[int, str] | None = None, **more:
     return run(TOY, *arguments, cwd=cwd, TOY_FATES=json.dumps(fates or {}), **more)
 
 
-def results(study: Path) -> dict[str, Any]:
-    """`{"toy/0": result.json, …}`."""
-    return {
-        str(path.parent.relative_to(study)): json.loads(path.read_text())
-        for path in sorted(study.glob("*/*/result.json"))
-    }
+def results(study: Path) -> dict[str, Result]:
+    """`{"toy/0": its result, …}`."""
+    return {f"{run.experiment}/{run.seed}": run.result for run in find_runs(study) if run.finished}

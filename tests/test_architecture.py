@@ -193,3 +193,50 @@ def test_ten_changes_are_shown_with_their_files() -> None:
 
 def test_no_module_is_called_utils() -> None:
     assert not [path for path in MODULES if path.stem in ("utils", "helpers", "common", "misc")]
+
+
+RUN_FILES = ("predictions.csv", "metrics.csv", "result.json", "error.txt", "best.ckpt", "last.ckpt")
+
+
+def texts(path: Path) -> list[str]:
+    """Every text of a module that is no docstring, pieces of f-strings included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if node.body and isinstance(node.body[0], ast.Expr)
+    }
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return [node.value for node in constants if isinstance(node.value, str) and id(node) not in docstrings]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_run_folders_files_are_named_read_and_written_in_results_alone(path: Path) -> None:
+    if room(path) == "results":
+        return
+    for text in texts(path):
+        named = [name for name in RUN_FILES if name in text.split("/") or f" {name}" in f" {text}"]
+        assert not named, f"{name_of(path)} says {text!r}: take {named[0]} from dfdc_lightning/results"
+
+
+def test_every_run_file_and_each_of_its_columns_is_written_down_once() -> None:
+    inside = [text for path in MODULES if room(path) == "results" for text in texts(path)]
+    for name in (*RUN_FILES, "score_frame_"):
+        assert inside.count(name) == 1, f"{name} stands {inside.count(name)} times in dfdc_lightning/results"
+
+
+CURVES = {"roc", "roc_curve", "det_curve", "confusion", "confusion_matrix", "youden_threshold", "tpr_at"}
+
+
+def test_curves_and_confusion_of_scores_are_computed_in_results_alone() -> None:
+    for path in MODULES:
+        if room(path) == "results":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name in CURVES:
+                drawn = node.returns is not None and "Picture" in ast.unparse(node.returns)
+                tabulated = node.returns is not None and "Table" in ast.unparse(node.returns)
+                assert drawn or tabulated, f"{name_of(path)} computes {node.name} a second time"
+        computing = {"sklearn", "torchmetrics.functional.classification"}
+        assert not imported(path) & computing, f"{name_of(path)} has measures of its own"

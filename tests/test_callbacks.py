@@ -14,12 +14,11 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from dfdc_lightning.augment import Augment, ColourJitter, HorizontalFlip
-from dfdc_lightning.callbacks import checkpoints
 from dfdc_lightning.callbacks.checkpoints import BestAndLast, CarefulIO, load_weights, newest_readable
 from dfdc_lightning.callbacks.epoch_lines import EpochLines
 from dfdc_lightning.callbacks.epoch_seed import EpochSeed
 from dfdc_lightning.callbacks.gradual_unfreeze import GradualUnfreeze
-from dfdc_lightning.callbacks.history import COLUMNS, History
+from dfdc_lightning.callbacks.history import History
 from dfdc_lightning.callbacks.memory import MemoryAdvice
 from dfdc_lightning.callbacks.prediction_writer import PredictionWriter
 from dfdc_lightning.clips import FaceDataModule
@@ -27,6 +26,8 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.losses import SmoothedBCE
 from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.frame import FrameDetector
+from dfdc_lightning.results.epochs import COLUMNS
+from dfdc_lightning.results.run_folder import RunFolder
 
 EPOCHS = 4
 STAGES = [0, 1, 2]  # 3, 6 and 9 layers
@@ -97,8 +98,8 @@ def run(folder: Path, cache: Path, *more: L.Callback, seed: int = 0) -> dict[str
     recipe = Augment(flip=HorizontalFlip(0.5), colour=ColourJitter(0.1, 0.1, 0.1))
     data = FaceDataModule(cache, recipe, 4, 0, seed)
     model, loop = detector(), trainer(folder, *more)
-    loop.fit(model, datamodule=data, ckpt_path=newest_readable(folder / checkpoints.FOLDER))
-    best = folder / checkpoints.FOLDER / checkpoints.BEST
+    loop.fit(model, datamodule=data, ckpt_path=newest_readable(RunFolder(folder)))
+    best = RunFolder(folder).best
     (val,) = loop.validate(model, datamodule=data, ckpt_path=best, verbose=False)
     (test,) = loop.test(model, datamodule=data, ckpt_path=best, verbose=False)
     return {**val, **test}
@@ -300,15 +301,17 @@ class Evil:
 def test_an_unreadable_last_checkpoint_falls_back_to_the_previous(
     tmp_path: Path, finished: tuple[Path, dict], how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("last.ckpt", "previous.ckpt"):
-        (tmp_path / name).write_bytes((finished[0] / "checkpoints" / name).read_bytes())
-    assert newest_readable(tmp_path) == tmp_path / "last.ckpt"
-    damage(tmp_path / "last.ckpt", how)
-    assert newest_readable(tmp_path) == tmp_path / "previous.ckpt"
+    run = RunFolder(tmp_path)
+    run.checkpoints.mkdir()
+    for path in (run.last, run.previous):
+        path.write_bytes((finished[0] / "checkpoints" / path.name).read_bytes())
+    assert newest_readable(run) == run.last
+    damage(run.last, how)
+    assert newest_readable(run) == run.previous
     assert "last.ckpt is" in capsys.readouterr().err
-    damage(tmp_path / "previous.ckpt", how)
+    damage(run.previous, how)
     with pytest.raises(UserError, match=r"previous\.ckpt is .*delete it"):
-        newest_readable(tmp_path)
+        newest_readable(run)
 
 
 def test_a_checkpoint_that_would_run_code_runs_nothing(

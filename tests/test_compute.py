@@ -42,7 +42,7 @@ def test_ray_gives_each_of_ten_runs_one_of_two_gpus_and_survives_a_dying_one(tmp
         said.err
     )
     assert said.status == 1
-    gpus = [result["gpus"] for result in results(tmp_path / "multirun/toy").values()]
+    gpus = [result.hardware["gpus"] for result in results(tmp_path / "multirun/toy").values()]
     assert len(gpus) == 9 and set(gpus) == {"0", "1"}, "each run sees exactly one, and both are used"
     assert "exit code 7" in (tmp_path / "multirun/toy/toy/3/error.txt").read_text()
 

@@ -218,7 +218,7 @@ def subject(video: str = "v", frames: int = 2, places: int = 2, label: str = "FA
 )
 def test_the_title_of_a_strip_lies_inside_the_picture(frames: int, video: str) -> None:
     with matplotlib.rc_context(RC):
-        figure = draw_strip(subject(video, frames), 0.6, whole_clip=False)
+        figure = draw_strip(subject(video, frames), 0.6, level="frame")
         FigureCanvasAgg(figure).draw()
         (title,) = (text for text in figure.texts if "called FAKE" in text.get_text().replace("\n", " "))
         extent = title.get_window_extent()

@@ -117,9 +117,8 @@ def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
-    found = evidence(tmp_path, seeds=(0,), whole_clip=("baseline", "lstm"))
-    for run in found.studies[0].runs:
-        run.epochs = []
+    found = evidence(tmp_path, seeds=(0,), clip_level=("baseline", "lstm"))
+    found.studies[0].epochs = {run.name: [] for run in found.studies[0].runs}
     names = {picture.name for picture in drawn(found)}
     assert "uncertain" not in names
     assert not any(name.startswith("learning") for name in names)

@@ -39,9 +39,9 @@ def test_a_run_on_the_gpu_scores_as_its_checkpoint_does_on_the_processor(
     assert said.returncode == 0, said.stderr
     assert "-mixed on cuda" in said.stdout
     run = Run(tmp_path / "run")
-    assert run.result["hardware"]["device"] == torch.cuda.get_device_name()
-    assert run.result["hardware"]["peak_gpu_memory_bytes"] > 0
-    with run.predictions.open(newline="") as file:
+    assert run.result.hardware["device"] == torch.cuda.get_device_name()
+    assert run.result.hardware["peak_gpu_memory_bytes"] > 0
+    with run.predictions_file.open(newline="") as file:
         stored = {row["video"]: float(row["score"]) for row in csv.DictReader(file) if row["split"] == "test"}
     detector = run.load_detector()
     for clips in FaceDataModule(tiny_cache, workers=0).test_dataloader():

@@ -45,7 +45,7 @@ def test_it_names_data_use_limits_metrics_and_where_the_threshold_comes_from(
 def test_without_validation_scores_it_says_that_the_test_chose(evidence: Evidence) -> None:
     for experiment in evidence.experiments:
         for run in experiment.runs:
-            del run.run.splits["val"]
+            del run.run.predictions.splits["val"]
     card = model_card(evidence)
     assert "highest *test* AUROC" in card
     assert "optimistic" in card

@@ -320,7 +320,7 @@ def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
 
 
 def test_what_a_frame_adds_is_not_called_its_score(predictor: TorchPredictor) -> None:
-    whole = Fixed(predictor.card._replace(whole_clip=True), [0.9])
+    whole = Fixed(predictor.card._replace(level="clip"), [0.9])
     assert "each frame adds 0.90" in as_text(predict_video(prepared(clip()), whole, None))
     assert "by frame 0.90" in as_text(predict_video(prepared(clip()), Fixed(predictor.card, [0.9]), None))
 

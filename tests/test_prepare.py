@@ -448,7 +448,7 @@ def test_a_finished_cache_is_left_as_it_is(videos: Path, finished: Path) -> None
         ("redo=no_fase", "redo must be one of unreadable"),
         ("redo=null", "redo must be"),
         ("frames=10.5", "frames must be a whole number of at least 1 (got 10.5)"),
-        ("timeout=null", "timeout must be a number of seconds above 0 (got None)"),
+        ("timeout=null", "timeout must be a number of seconds above 0 (got null)"),
         ("workers=0.5", "workers must be a whole number of at least 1, or auto (got 0.5)"),
         ("per_label=1.5", "per_label must be a whole number of at least 1, or null (got 1.5)"),
         ("split.fractions.train=abc", "abc"),

@@ -294,10 +294,11 @@ def test_other_damaged_files_are_named(root: Path) -> None:
     (root / "toy/lstm/0/result.json").write_text("{")
     (root / "toy/lstm/1/metrics.csv").write_text("epoch,val/auroc\n0,high\n")
     (root / "toy/baseline/1/.hydra/config.yaml").write_text("a: [")
+    (root / "toy/baseline/1/result.json").unlink()
     found = evidence(root)
     assert seeds(found, "lstm") == [1, 2]
     text = "\n".join(map(str, found.notes))
-    for words in ("result.json cannot be read", "metrics.csv cannot be read", "config.yaml cannot be read"):
+    for words in ("result.json is damaged", "metrics.csv is damaged", "config.yaml is damaged"):
         assert words in text
 
 
@@ -370,7 +371,7 @@ def test_equal_runs_are_told_apart_by_validation_loss(root: Path) -> None:
 def test_the_run_to_use_comes_with_its_rates_at_its_own_threshold(root: Path) -> None:
     found = evidence(root)
     run = found.chosen
-    called = run.test.score > run.run.threshold
+    called = run.test.score > run.threshold
     right, accused = (called == run.test.label).mean(), called[~run.test.label].mean()
     assert f"right in {100 * right:.1f} % of 60 test videos" in answer(found)[-1]
     assert f"calls {100 * accused:.1f} % of 30 REAL ones FAKE" in answer(found)[-1]

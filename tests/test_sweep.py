@@ -16,12 +16,14 @@ def test_a_sweep_skips_resumes_and_starts_and_says_which(tmp_path: Path) -> None
     first = toy(tmp_path, "-m", "seed=0,1,2", fates={1: "kill"})
     assert first.status == 1
     assert first.outcomes() == {"toy 0": "done", "toy 1": "failed", "toy 2": "done"}
-    process = results(tmp_path / "multirun" / "toy")["toy/0"]["process"]
+    process = results(tmp_path / "multirun" / "toy")["toy/0"].hardware["process"]
 
     second = toy(tmp_path, "-m", "seed=0,1,2,3")
     assert second.status == 0, second.err
     assert second.outcomes() == {"toy 0": "skipped", "toy 1": "resumed", "toy 2": "skipped", "toy 3": "done"}
-    assert results(tmp_path / "multirun" / "toy")["toy/0"]["process"] == process, "a finished run ran again"
+    assert results(tmp_path / "multirun" / "toy")["toy/0"].hardware["process"] == process, (
+        "a finished run ran again"
+    )
     assert "run 2 of 4, about 3 min left: toy seed 1, resume" in second.out
     assert not (tmp_path / "multirun" / "toy" / "toy" / "1" / "error.txt").exists()
 
@@ -52,7 +54,7 @@ def test_another_configuration_is_refused_with_its_keys_until_overwrite(tmp_path
     assert said.status == 1
     assert said.outcomes() == {"toy 0": "failed", "toy 1": "done"}
     assert "lr: 0.1 there, 0.2 here" in said.err and "overwrite=true" in said.err
-    assert results(tmp_path / "multirun/toy")["toy/0"]["test"]["lr"] == 0.1
+    assert results(tmp_path / "multirun/toy")["toy/0"].config["lr"] == 0.1
 
     single = toy(tmp_path, "seed=0", "lr=0.2")
     assert single.status == 2
@@ -60,7 +62,7 @@ def test_another_configuration_is_refused_with_its_keys_until_overwrite(tmp_path
 
     again = toy(tmp_path, "-m", "seed=0,1", "lr=0.2", "overwrite=true")
     assert again.outcomes() == {"toy 0": "done", "toy 1": "done"}
-    assert results(tmp_path / "multirun/toy")["toy/0"]["test"]["lr"] == 0.2
+    assert results(tmp_path / "multirun/toy")["toy/0"].config["lr"] == 0.2
 
 
 def test_a_plan_trains_nothing_and_estimates_from_finished_runs(tmp_path: Path) -> None:

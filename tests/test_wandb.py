@@ -16,10 +16,9 @@ from test_callbacks import EPOCHS, StopAt
 from test_callbacks import run as train
 from wandb_file import OfflineRun
 
-from dfdc_lightning.loggers import evidence
 from dfdc_lightning.loggers.tensorboard import TensorBoardMirror
 from dfdc_lightning.loggers.wandb import WandbMirror
-from dfdc_lightning.loggers.worst_videos import Judged
+from dfdc_lightning.results import measures
 
 CURVES = (
     *("train/loss", "train/auroc", "val/loss", "val/auroc", "val/f1", "val/accuracy", "val/eer"),
@@ -223,5 +222,5 @@ def test_an_unwritable_folder_does_not_stop_a_run(
 
 
 def test_ties_move_together_on_the_roc_curve() -> None:
-    judged = [Judged("a", "FAKE", 0.5), Judged("b", "REAL", 0.5), Judged("c", "FAKE", 0.9)]
-    assert evidence.roc(judged) == [(0, 0), (0, 0.5), (1, 1)]
+    curve = measures.roc(np.array([0.5, 0.5, 0.9]), np.array([True, False, True]))
+    assert list(zip(curve.fpr, curve.tpr, strict=True)) == [(0, 0), (0, 0.5), (1, 1)]

@@ -16,8 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.models.detector import Detector
-
-FOLDER, BEST, LAST, PREVIOUS = "checkpoints", "best.ckpt", "last.ckpt", "previous.ckpt"
+from dfdc_lightning.results.run_folder import BEST, RunFolder
 
 
 class BestAndLast(Checkpoint):
@@ -55,14 +54,14 @@ class BestAndLast(Checkpoint):
         best = score > self.best_score
         if best:
             self.best_score, self.best_epoch = score, trainer.current_epoch
-        folder = Path(trainer.default_root_dir) / FOLDER
-        with atomic.replacing(folder / LAST) as new:
+        run = RunFolder(Path(trainer.default_root_dir))
+        with atomic.replacing(run.last) as new:
             trainer.save_checkpoint(new)
             if best:
-                with atomic.replacing(folder / BEST) as same:
+                with atomic.replacing(run.best) as same:
                     _link(new, same)
-            if (folder / LAST).exists():
-                (folder / LAST).replace(folder / PREVIOUS)
+            if run.last.exists():
+                run.last.replace(run.previous)
 
 
 def _link(path: Path, also: Path) -> None:
@@ -110,14 +109,17 @@ def read(path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def newest_readable(folder: Path) -> Path | None:
-    """The checkpoint to resume from: last.ckpt, or previous.ckpt where that is broken; None without either.
+def newest_readable(run: RunFolder) -> Path | None:
+    """Find the checkpoint to resume from: the last one, or the one before where that is broken.
+
+    Returns:
+        Its path, or None where there is neither.
 
     Raises:
         UserError: When there are such files but none can be read.
     """
     error = None
-    for path in (folder / LAST, folder / PREVIOUS):
+    for path in (run.last, run.previous):
         if path.is_file():
             try:
                 read(path)

@@ -1,36 +1,31 @@
-"""predictions.csv: the score of every validation and test video, by the checkpoint that is being tested."""
+"""The score of every validation and test video, by the checkpoint that is being tested, on disk."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-from dfdc_lightning import atomic
 from dfdc_lightning.clips import Clip
-from dfdc_lightning.faces.cache import FAKE, REAL
-from dfdc_lightning.models.detector import probabilities, scores
-
-Row = list[str]
+from dfdc_lightning.models.detector import Detector, probabilities, scores
+from dfdc_lightning.results.predictions import SPLITS, ScoredVideo, write_predictions
+from dfdc_lightning.results.run_folder import RunFolder
 
 
 class PredictionWriter(L.Callback):
-    """Collect scores while `validate` and `test` run (not during training), then write the file.
-
-    Columns: split, video, group, label, score, and score_frame_0 … where the detector judges single frames.
-    """
+    """Collect scores while `validate` and `test` run (not during training), then write the file."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, list[Row]] = {}
+        self.collected: dict[str, list[ScoredVideo]] = {}
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget an earlier validation."""
-        self.rows["val"] = []
+        self.collected["val"] = []
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget an earlier test."""
-        self.rows["test"] = []
+        self.collected["test"] = []
 
     def on_validation_batch_end(
         self,
@@ -41,7 +36,7 @@ class PredictionWriter(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Collect."""
+        """Keep the batch's scores, unless this validation is part of training."""
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._collect("val", trainer, outputs, batch)
 
@@ -54,22 +49,21 @@ class PredictionWriter(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Collect."""
+        """Keep the batch's scores."""
         self._collect("test", trainer, outputs, batch)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what validation and test collected."""
-        rows = [row for split in ("val", "test") for row in self.rows.get(split, [])]
-        frames = [f"score_frame_{index}" for index in range(len(rows[0]) - 5)]
-        path = Path(trainer.default_root_dir) / "predictions.csv"
-        atomic.write_csv(path, ["split", "video", "group", "label", "score", *frames], rows)
+        run = RunFolder(Path(trainer.default_root_dir))
+        collected = [each for split in SPLITS for each in self.collected.get(split, [])]
+        write_predictions(run.predictions_file, collected)
 
     def _collect(self, split: str, trainer: L.Trainer, logits: Tensor, batch: Clip) -> None:
         groups = trainer.datamodule.groups  # type: ignore[attr-defined]
-        of_frames = probabilities(logits).tolist() if logits.shape[1] > 1 else [[]] * len(batch.video)
-        together = zip(batch.video, batch.label.tolist(), scores(logits).tolist(), of_frames, strict=True)
-        for video, label, score, frames in together:
-            name = FAKE if label else REAL
-            self.rows[split].append(
-                [split, video, groups[video], name, *(f"{value:.9g}" for value in (score, *frames))]
-            )
+        level = cast("Detector", trainer.lightning_module).level
+        frames = probabilities(logits).tolist() if level == "frame" else [()] * len(batch.video)
+        together = zip(batch.video, batch.label.tolist(), scores(logits).tolist(), frames, strict=True)
+        self.collected[split] += [
+            ScoredVideo(split, video, groups[video], bool(label), score, of_frames)
+            for video, label, score, of_frames in together
+        ]

@@ -30,7 +30,7 @@ class ReferenceWriter(L.Callback):
         chosen = np.unique(np.linspace(0, len(train) - 1, min(len(train), _MOST)).round().astype(int))
         rows = [by_name[index] for index in chosen]
         fake = np.array([row.label == FAKE for row in rows])
-        path = RunFolder(Path(trainer.default_root_dir)).reference
+        path = RunFolder(Path(trainer.default_root_dir)).reference_file
         if not enough(fake):
             path.unlink(missing_ok=True)
             return

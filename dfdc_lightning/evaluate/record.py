@@ -14,8 +14,10 @@ from jaxtyping import UInt8
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.evaluate.dataset import DataSet
 from dfdc_lightning.evaluate.subject import Subject
+from dfdc_lightning.faces.cache import FAKE
 from dfdc_lightning.journal import Journal
 from dfdc_lightning.results.elsewhere import SPLIT, About, folder_of, read_about, write_evaluation
+from dfdc_lightning.results.predictions import ScoredVideo
 
 PLAIN = ""  # the condition of videos as they are
 
@@ -43,7 +45,7 @@ class Record(AbstractContextManager["Record"]):
         self.folder = folder_of(subject.folder, data.name)
         self.conditions = [each for each in conditions if not self._finished(each)]
         self._journal = Journal(self.folder / "journal.jsonl")
-        self._scores: dict[str, dict[str, list[str]]] = defaultdict(dict)
+        self._scores: dict[str, dict[str, list[float]]] = defaultdict(dict)
         self._reasons: dict[str, dict[str, str]] = defaultdict(dict)
         self._written: set[str] = set()
         self.fault = ""
@@ -113,9 +115,9 @@ class Record(AbstractContextManager["Record"]):
             return
         for index, video in enumerate(videos):
             values = [prediction.scores[index]]
-            if not self.subject.card.whole_clip:
+            if self.subject.card.level == "frame":
                 values += [*prediction.frame_scores[index]]
-            scores = [f"{float(value):.9g}" for value in values]
+            scores = [float(value) for value in values]
             self._note({"condition": condition, "video": video, "scores": scores})
 
     def fail(self, condition: str, video: str, reason: str) -> None:
@@ -154,16 +156,16 @@ class Record(AbstractContextManager["Record"]):
             cache=str(self.data.cache.root),
             content=self.data.content,
             model=self.subject.fingerprint,
+            level=self.subject.card.level,
             trained_on=self.trained_on,
             doubt=self.subject.learned.doubt,
             without_score=reasons,
         )
-        frames = [f"score_frame_{k}" for k in range(len(scores[rows[0].video]) - 1)]
-        write_evaluation(
-            self.place(condition),
-            about,
-            ["split", "video", "group", "label", "score", *frames],
-            [[SPLIT, row.video, row.group, row.label, *scores[row.video]] for row in rows],
-        )
+        videos = [
+            ScoredVideo(SPLIT, row.video, row.group, row.label == FAKE, score, frames)
+            for row in rows
+            for score, *frames in [scores[row.video]]
+        ]
+        write_evaluation(self.place(condition), about, videos)
         self._written.add(condition)
         return about

@@ -59,7 +59,7 @@ class Subject:
             self.run, self.folder = Run(path), path
             result = self.run.result
             self.card = Card.of_run(self.run)
-            self.name, identifying = f"{result['experiment']}/{result['seed']}", self.run.predictions
+            self.name, identifying = f"{result.experiment}/{result.seed}", self.run.predictions_file
             if not self.run.best.is_file():
                 raise UserError(f"{self.run.best} does not exist: train the run again, or name another")
         # Other weights have other scores, so the scores tell which weights these are, wherever the run lies.
@@ -89,7 +89,7 @@ class Subject:
         except CacheError:
             return Learned(doubt=f"its cache {self.cache} is gone, which says on which videos it was trained")
         names = {name for row in rows if row.split in ("train", "val") for name in _names(row)}
-        if split_hash(rows) != self.run.result["data"]["split_hash"]:
+        if split_hash(rows) != self.run.result.data["split_hash"]:
             doubt = f"its cache {self.cache} has other clips or splits than when it was trained"
             return Learned(frozenset(names), "", doubt)
         return Learned(frozenset(names), split_hash(rows))

@@ -22,17 +22,16 @@ def main() -> None:
     from dfdc_lightning.explain.study import Explanation
     from dfdc_lightning.faces.cache import FaceCache
     from dfdc_lightning.faces.profile import read_profile
-    from dfdc_lightning.results.predictions import read_predictions
 
-    predictions = read_predictions(run.predictions)
-    if "test" not in predictions.splits:
-        raise UserError(f"{run.folder} cannot be explained: {predictions.faults['test']}")
+    splits, faults = run.predictions
+    if "test" not in splits:
+        raise UserError(f"{run.folder} cannot be explained: {faults['test']}")
     cache = FaceCache(Path(given["cache"] or run.config.data.cache))
-    _refuse_other(cache, str(result["data"]["profile"]))
+    _refuse_other(cache, str(result.data["profile"]))
     detector = run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
     margin = float(read_profile(cache.root)["margin"])
-    explanation = Explanation(detector, cache, predictions.splits["test"], float(result["threshold"]), margin)
-    folder = Path(given["out"] or run.folder / "explain")
+    explanation = Explanation(detector, cache, splits["test"], result.threshold, margin)
+    folder = Path(given["out"] or run.pictures)
     with writing("out", folder):
         folder.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
         if given["videos"]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dfdc_lightning.explain.overlay import brightest, overlay, row
 from dfdc_lightning.explain.prediction import Prediction, evidence
 from dfdc_lightning.report.style import FAKE_COLOUR, GREY, REAL_COLOUR
+from dfdc_lightning.results.result import Level
 
 _GAP = 4  # pixels between faces
 _LEAST_WIDTH = 4.2  # inches, so that a title has room above few faces too
@@ -46,13 +47,13 @@ def subjects(
     return [Subject(video, label, clip, float(score), *rest) for video, label, clip, score, *rest in together]
 
 
-def draw_strip(subject: Subject, threshold: float, whole_clip: bool) -> Figure:
+def draw_strip(subject: Subject, threshold: float, level: Level) -> Figure:
     """Draw the faces above, overlays below, then the frames' scores.
 
     Args:
         subject: The clip.
         threshold: A higher score is called FAKE; decides which evidence is shown.
-        whole_clip: Whether the detector judges whole clips, so that a frame's score is only what it adds.
+        level: What the detector judges; where that is the clip, a frame's score is only what it adds.
     """
     fake = subject.score > threshold
     maps = subject.evidence(fake)
@@ -88,7 +89,7 @@ def draw_strip(subject: Subject, threshold: float, whole_clip: bool) -> Figure:
         )
     lower.set(xlim=(0, plain.shape[1]), ylim=(0, 1.18), yticks=[0, 0.5, 1])
     lower.set_xticks(places, [str(index + 1) for index in range(t)])
-    lower.set(xlabel="frame", ylabel="adds to\nthe clip" if whole_clip else "score")
+    lower.set(xlabel="frame", ylabel="adds to\nthe clip" if level == "clip" else "score")
     lower.grid(visible=False, axis="x")
     return figure
 

@@ -98,9 +98,8 @@ class Explanation:
         return [self._write_strip(subject, folder) for subject in self.look(videos)]
 
     def _write_strip(self, subject: Subject, folder: Path) -> Path:
-        whole_clip = len(self.test.frames[0]) == 0
         with matplotlib.rc_context(RC):
-            figure = draw_strip(subject, self.threshold, whole_clip)
+            figure = draw_strip(subject, self.threshold, self.detector.level)
         return save(figure, folder / f"{subject.video}.png")
 
 

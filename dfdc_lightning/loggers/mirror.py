@@ -1,14 +1,17 @@
-"""A run seen from elsewhere: metrics.csv while it trains, its evidence after the test, never a failure."""
+"""Show a run elsewhere: each epoch while it trains, its test videos after the test; never fail a run."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.loggers.worst_videos import Judged, judged_test_videos
+from dfdc_lightning.results.epochs import METRICS
+from dfdc_lightning.results.predictions import Scores, read_predictions
+from dfdc_lightning.results.result import Level
+from dfdc_lightning.results.run_folder import RunFolder
 
 
 class Mirror(L.Callback):
@@ -36,18 +39,16 @@ class Mirror(L.Callback):
         """Show an epoch; one that was shown before may come again.
 
         Args:
-            row: A row of metrics.csv.
+            row: The epoch's measures, by name.
         """
         raise NotImplementedError
 
-    def show_test(
-        self, metrics: dict[str, float], judged: list[Judged], threshold: float, cache: FaceCache
-    ) -> None:
+    def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
         """Show the result.
 
         Args:
             metrics: `test/…` of the best checkpoint.
-            judged: The test videos with their scores.
+            test: The scores of the test videos.
             threshold: Scores above it mean FAKE.
             cache: Where their faces are.
         """
@@ -65,7 +66,7 @@ class Mirror(L.Callback):
             self._safely(self._show_epochs, Path(trainer.default_root_dir))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show what metrics.csv has gained."""
+        """Show the epoch."""
         self._safely(self._show_epochs, Path(trainer.default_root_dir))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,9 +74,9 @@ class Mirror(L.Callback):
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
         module: Any = pl_module
         data: Any = getattr(trainer, "datamodule")  # noqa: B009 - Lightning sets it without declaring it
-        predictions = Path(trainer.default_root_dir) / "predictions.csv"
+        run = RunFolder(Path(trainer.default_root_dir))
         self._safely(
-            lambda: self.show_test(metrics, judged_test_videos(predictions), module.threshold, data.cache)
+            lambda: self.show_test(metrics, _test_scores(run, module.level), module.threshold, data.cache)
         )
         self._safely(self.close, False)
 
@@ -86,11 +87,8 @@ class Mirror(L.Callback):
         self._safely(self.close, True)
 
     def _show_epochs(self, folder: Path) -> None:
-        metrics = folder / "metrics.csv"
-        if metrics.is_file():
-            with metrics.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
-                    self.show_epoch({key: float(value) for key, value in row.items() if value})
+        for epoch in RunFolder(folder).epochs():
+            self.show_epoch(epoch)
 
     def _safely(self, action: Callable[..., None], *arguments: Any) -> None:
         if self._broken:
@@ -101,10 +99,17 @@ class Mirror(L.Callback):
             self._broken = True
             reason = " ".join(str(error).split()) or type(error).__name__
             print(
-                f"{self.service} no longer follows this run ({reason}): metrics.csv has everything",
+                f"{self.service} no longer follows this run ({reason}): {METRICS} has everything",
                 flush=True,
             )
             self.let_go()
 
     def let_go(self) -> None:
         """Drop a broken service so that it says nothing more; must not raise."""
+
+
+def _test_scores(run: RunFolder, level: Level) -> Scores:
+    splits, faults = read_predictions(run.predictions_file, level)
+    if "test" in faults:
+        raise UserError(faults["test"])
+    return splits["test"]

@@ -1,4 +1,4 @@
-"""TensorBoard: learning curves of metrics.csv and test metrics, in the run folder's `tensorboard/`."""
+"""TensorBoard: learning curves and test metrics, in the run folder's `tensorboard/`."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.loggers.mirror import Mirror
-from dfdc_lightning.loggers.worst_videos import Judged, face_strip, worst
+from dfdc_lightning.loggers.worst_videos import face_strip, worst
+from dfdc_lightning.results.predictions import Scores
 
 
 class TensorBoardMirror(Mirror):
@@ -35,13 +36,11 @@ class TensorBoardMirror(Mirror):
                     self._writer.add_scalar(name, value, epoch)
             self._writer.flush()
 
-    def show_test(
-        self, metrics: dict[str, float], judged: list[Judged], threshold: float, cache: FaceCache
-    ) -> None:
+    def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
         """Test metrics as one point each, and the worst videos' faces."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, self._shown)
-        for rank, item in enumerate(worst(judged, self.worst_videos)):
+        for rank, item in enumerate(worst(test, self.worst_videos)):
             title = f"worst/{rank:02d} {item.video} {item.label} {item.score:.2f}"
             self._writer.add_image(title, face_strip(cache, item.video), self._shown, dataformats="HWC")
 

@@ -10,15 +10,18 @@ from typing import Any, Literal, cast, get_args
 from urllib.parse import urlparse
 
 import wandb
-import yaml
 
 from dfdc_lightning import atomic
-from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
 from dfdc_lightning.loggers.mirror import Mirror
-from dfdc_lightning.loggers.worst_videos import Judged, confusion, face_strip, roc, worst
+from dfdc_lightning.loggers.worst_videos import face_strip, worst
+from dfdc_lightning.results import measures
+from dfdc_lightning.results.predictions import Scores
+from dfdc_lightning.results.run_folder import RunFolder
 
 Mode = Literal["online", "offline", "disabled"]
 
+_ROC_POINTS = 200  # more cannot be told apart in a chart
 _HOME = "https://api.wandb.ai"
 # The charts of a tested run: W&B's own preset, and which column of its table is what in it.
 CHARTS = {
@@ -73,14 +76,14 @@ class WandbMirror(Mirror):
             self._start(folder, _mode())
 
     def _start(self, folder: Path, mode: Mode) -> None:
-        memory = folder / ".hydra" / "wandb.json"
+        files = RunFolder(folder)
+        memory = files.wandb_file
         before = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
         goes_on = mode == before.get("mode") == "online"
         part = before.get("part", 0) + (not goes_on)
         os.environ["WANDB_DATA_DIR"] = str(
             folder / "wandb"
         )  # tables' images wait for a sync here, not at home
-        config = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
         self._run = run = wandb.init(
             project=self.project,
             group=self.group,
@@ -88,7 +91,7 @@ class WandbMirror(Mirror):
             id=before["id"] if goes_on else None,
             resume="allow" if goes_on else None,
             tags=self.tags,
-            config=config | {"part": part},
+            config=files.configuration | {"part": part},
             dir=folder,
             mode=mode,
             settings=wandb.Settings(
@@ -119,18 +122,24 @@ class WandbMirror(Mirror):
             self._shown = int(row["epoch"])
             self._remember()
 
-    def show_test(
-        self, metrics: dict[str, float], judged: list[Judged], threshold: float, cache: FaceCache
-    ) -> None:
+    def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
         """Test metrics as summary, confusion matrix, ROC curve and the worst videos."""
         self._run.summary.update(metrics)
+        counts = measures.confusion(test.score, test.label, threshold)
+        curve = measures.roc(test.score, test.label).thinned(_ROC_POINTS)
         tables = {
             "test/confusion_matrix": wandb.Table(
                 columns=["Actual", "Predicted", "nPredictions"],
-                data=[list(row) for row in confusion(judged, threshold)],
+                data=[
+                    [REAL, REAL, counts.real_right],
+                    [REAL, FAKE, counts.real_wrong],
+                    [FAKE, REAL, counts.fake_wrong],
+                    [FAKE, FAKE, counts.fake_right],
+                ],
             ),
             "test/roc": wandb.Table(
-                columns=["class", "fpr", "tpr"], data=[["FAKE", x, y] for x, y in roc(judged)]
+                columns=["class", "fpr", "tpr"],
+                data=[[FAKE, x, y] for x, y in zip(curve.fpr.tolist(), curve.tpr.tolist(), strict=True)],
             ),
         }
         titles = {
@@ -148,7 +157,7 @@ class WandbMirror(Mirror):
         columns: list[str | int] = ["video", "label", "score", "error", "faces"]
         rows = [
             [item.video, item.label, item.score, item.error, wandb.Image(face_strip(cache, item.video))]
-            for item in worst(judged, self.worst_videos)
+            for item in worst(test, self.worst_videos)
         ]
         self._run.log(charts | {"test/worst_videos": wandb.Table(columns=columns, data=rows)})
 

@@ -18,7 +18,7 @@ from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
 from dfdc_lightning.models.layers import layers, open_last, still_the_frozen
-from dfdc_lightning.results.run_folder import Level
+from dfdc_lightning.results.result import Level
 
 
 def probabilities(logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import Calibration, calibrate
-from dfdc_lightning.results.predictions import read_predictions
+from dfdc_lightning.results.result import Level
 from dfdc_lightning.runs import Run
 
 
@@ -16,7 +16,7 @@ class Card(NamedTuple):
     """Holds what users of a trained model must know; every field is a JSON value."""
 
     name: str
-    whole_clip: bool  # one logit per clip; a frame then only adds to it
+    level: Level  # what one logit judges; where that is the clip, a frame only adds to it
     preparation: dict[str, Any]
     profile: str
     conditions: dict[str, list[float]]
@@ -36,18 +36,17 @@ class Card(NamedTuple):
             UserError: When the run is not finished or does not say how its faces were prepared.
         """
         result = run.result
-        data = result.get("data", {})
+        data = result.data
         if not data.get("preparation"):
             raise UserError(
                 f"{run.result_file} does not say how the faces of its cache were prepared: train again with "
                 "this version on a cache made by prepare_faces.py"
             )
-        predictions = read_predictions(run.predictions)
-        fault = predictions.faults.get("val", "")
-        learned: Calibration = calibrate(predictions.splits.get("val"), fault, float(result["threshold"]))
+        splits, faults = run.predictions
+        learned: Calibration = calibrate(splits.get("val"), faults.get("val", ""), result.threshold)
         return cls(
-            name=f"{result['experiment']}, seed {result['seed']}, of study {result['study']}",
-            whole_clip="frame_auroc" not in result["test"],
+            name=f"{result.experiment}, seed {result.seed}, of study {result.study}",
+            level=result.level,
             preparation=data["preparation"],
             profile=data["profile"],
             conditions=data.get("conditions") or {},
@@ -55,9 +54,9 @@ class Card(NamedTuple):
             threshold_source=learned.threshold_source,
             temperature=learned.temperature,
             calibration=learned.reason,
-            training_threshold=float(result["threshold"]),
+            training_threshold=result.threshold,
             counts=data["counts"],
-            test=result["test"],
+            test=result.test,
         )
 
     @classmethod

@@ -31,7 +31,7 @@ def as_text(verdict: Verdict) -> str:
         f"  {side} the threshold {verdict.threshold:.3g} on the score, {verdict.threshold_source}",
     ]
     for person in verdict.persons:
-        by_frame = "each frame adds" if verdict.card.whole_clip else "by frame"
+        by_frame = "each frame adds" if verdict.card.level == "clip" else "by frame"
         frames = " ".join(f"{score:.2f}" for score in person.frame_scores)
         decides = ", decides" if many and person.decides else ""
         found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"

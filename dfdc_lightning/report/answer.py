@@ -38,7 +38,7 @@ def answer(evidence: Evidence) -> list[str]:
 
 def rates(run: RunEvidence) -> tuple[float, float, float]:
     """Accuracy, false-positive and false-negative rate on test videos at the run's own threshold."""
-    c = measures.confusion(run.test.score, run.test.label, run.run.threshold)
+    c = measures.confusion(run.test.score, run.test.label, run.threshold)
     right = (c.real_right + c.fake_right) / sum(c)
     return right, c.real_wrong / (c.real_right + c.real_wrong), c.fake_wrong / (c.fake_right + c.fake_wrong)
 
@@ -51,7 +51,7 @@ def _to_use(run: RunEvidence, evidence: Evidence) -> str:
     reals = int((~run.test.label).sum())
     return (
         f"The run to use is {label}, seed {run.run.seed} ({evidence.why_chosen}): test AUROC "
-        f"{estimate.value:.3f}{sure}; at its threshold {run.run.threshold:g} it is right in {rate(right)} of "
+        f"{estimate.value:.3f}{sure}; at its threshold {run.threshold:g} it is right in {rate(right)} of "
         f"{len(run.test.video)} test videos and calls {rate(accused)} of {reals} REAL ones FAKE."
     )
 

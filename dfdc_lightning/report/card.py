@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import rates
-from dfdc_lightning.report.cost import fact
 from dfdc_lightning.report.evidence import Evidence, RunEvidence
 from dfdc_lightning.report.table import Table, interval, markdown_text, number, percent, rate
 from dfdc_lightning.results import measures
@@ -25,20 +24,19 @@ def model_card(evidence: Evidence) -> str:
         how = "the highest *test* AUROC, as no run has usable validation scores: the results are optimistic"
     run, test = chosen.run, chosen.test
     study = next(study for study in evidence.studies if study.name == run.study)
-    epoch, parameters = fact(run, "best_epoch"), fact(run, "parameters")
     _, accused, missed = rates(chosen)
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.finalize = _plain
     text = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         run=run,
         how=how,
-        epoch="unknown" if epoch is None else f"{epoch + 1:.0f}",  # files count epochs from 0
-        parameters="" if parameters is None else f"{parameters:,.0f}",
+        epoch=run.result.best_epoch + 1,  # files count epochs from 0
+        parameters=f"{run.result.parameters:,}",
         share=percent(round(100 * float(test.label.mean()), 1) / 100),
         results=Markup(_results(chosen, evidence).markdown()),
         n_test=len(test.video),
         n_resamples=f"{evidence.n_resamples:,}",
-        threshold=f"{run.threshold:g}",
+        threshold=f"{chosen.threshold:g}",
         accused=rate(accused),
         missed=rate(missed),
         data=provenance.facts_of_data(study),
@@ -62,9 +60,9 @@ def _results(chosen: RunEvidence, evidence: Evidence) -> Table:
 
 
 def _validated_threshold(chosen: RunEvidence) -> dict[str, object]:
-    if "val" not in chosen.run.splits:
+    val = chosen.val
+    if val is None:
         return {"youden": "", "n_val": 0, "accuracy": ""}
-    val = chosen.run.splits["val"]
     found = measures.youden_threshold(measures.roc(val.score, val.label))
     accuracy = measures.measure(chosen.test.score, chosen.test.label, found)["accuracy"]
     return {"youden": number(found), "n_val": len(val.video), "accuracy": number(accuracy)}

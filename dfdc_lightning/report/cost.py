@@ -1,12 +1,11 @@
 """What each experiment costs: time, speed, size, memory and disk, from its finished runs."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from dfdc_lightning.report.evidence import Evidence, label_of
-from dfdc_lightning.report.study import Run
+from dfdc_lightning.report.study import Study
 from dfdc_lightning.report.table import ABSENT, Table
 from dfdc_lightning.results.run_folder import RunFolder
 
@@ -16,9 +15,9 @@ def costs(evidence: Evidence) -> Table:
     rows = []
     for study in evidence.studies:
         for name in study.experiments:
-            runs = [run for run in study.runs if run.experiment == name and run.state == "finished"]
+            runs = [run for run in study.finished if run.experiment == name]
             if runs:
-                rows.append([label_of(name, study, evidence.studies), str(len(runs)), *_cells(runs)])
+                rows.append([label_of(name, study, evidence.studies), str(len(runs)), *_cells(study, runs)])
     columns = ["experiment", "runs", "training (s)", "clips per second", "parameters", "of these trained"]
     columns += ["peak GPU memory (GB)", "disk (MB)"]
     caption = (
@@ -29,41 +28,24 @@ def costs(evidence: Evidence) -> Table:
     return Table("cost", "Cost per experiment", caption, columns, rows)
 
 
-def fact(run: Run, *keys: str) -> float | None:
-    """A number of result.json, None where it is absent, no number, negative or not finite."""
-    value: object = run.result
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) and 0 <= number < 1e18 else None
-
-
-def _cells(runs: Sequence[Run]) -> list[str]:
-    speeds = [row["clips_per_second"] for run in runs for row in run.epochs if "clips_per_second" in row]
-    memory = [fact(run, "hardware", "peak_gpu_memory_bytes") or None for run in runs]
+def _cells(study: Study, runs: Sequence[RunFolder]) -> list[str]:
+    epochs = [epoch for run in runs for epoch in study.epochs[run.name]]
+    memory = [run.result.hardware.get("peak_gpu_memory_bytes", 0) / 1e9 for run in runs]
     return [
-        _mean([fact(run, "seconds") for run in runs], "{:,.0f}"),
-        _mean(speeds, "{:,.1f}"),
-        _mean([fact(run, "parameters") for run in runs], "{:,.0f}"),
-        _mean([fact(run, "trainable_parameters") for run in runs], "{:,.0f}"),
-        _mean([value / 1e9 if value else None for value in memory], "{:.2f}"),
+        _mean([run.result.seconds for run in runs], "{:,.0f}"),
+        _mean([epoch["clips_per_second"] for epoch in epochs if "clips_per_second" in epoch], "{:,.1f}"),
+        _mean([run.result.parameters for run in runs], "{:,.0f}"),
+        _mean([run.result.trainable_parameters for run in runs], "{:,.0f}"),
+        _mean([gigabytes for gigabytes in memory if gigabytes], "{:.2f}"),
         _mean([_bytes(run) / 1e6 for run in runs], "{:,.1f}"),
     ]
 
 
-def _bytes(run: Run) -> int:
+def _bytes(run: RunFolder) -> int:
     """What the run folder takes; a checkpoint under two names counts once."""
-    files = {
-        (s.st_dev, s.st_ino): s.st_size for p in RunFolder(run.path).folder.rglob("*") if (s := p.stat())
-    }
+    files = {(s.st_dev, s.st_ino): s.st_size for path in run.folder.rglob("*") if (s := path.stat())}
     return sum(files.values())
 
 
-def _mean(values: Sequence[float | None], form: str) -> str:
-    known = [value for value in values if value is not None]
-    return form.format(float(np.mean(known))) if known else ABSENT
+def _mean(values: Sequence[float], form: str) -> str:
+    return form.format(float(np.mean(values))) if values else ABSENT

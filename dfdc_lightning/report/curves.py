@@ -4,15 +4,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
 from dfdc_lightning.report.evidence import Evidence, Experiment, label_of
-from dfdc_lightning.report.study import Run
 from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, panels, short, shown
 from dfdc_lightning.results import measures
+from dfdc_lightning.results.epochs import Epoch
 
 _DET_TICKS = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6])
 _MOST_POINTS = 2000
@@ -25,7 +24,7 @@ def learning(evidence: Evidence) -> list[Picture]:
         (label_of(name, study, evidence.studies), runs)
         for study in evidence.studies
         for name in study.experiments
-        if (runs := [run for run in study.runs if run.experiment == name and run.epochs])
+        if (runs := study.curves(name))
     ]
     if not found:
         return []
@@ -52,21 +51,18 @@ def learning(evidence: Evidence) -> list[Picture]:
     return [Picture("learning", "Learning curves", caption, figure)]
 
 
-def _stars(axes: Axes, runs: Sequence[Run]) -> None:
+def _stars(axes: Axes, runs: Sequence[list[Epoch]]) -> None:
     for run in runs:
-        known = [row for row in run.epochs if {"epoch", "val/auroc"} <= row.keys()]
-        if known:
-            best = max(known, key=lambda row: (row["val/auroc"], -row.get("val/loss", 0.0)))
-            axes.plot(best["epoch"] + 1, best["val/auroc"], "*", color=COLOURS[2], ms=9, mec="white", mew=0.6)
+        best = max(run, key=lambda row: (row["val/auroc"], -row.get("val/loss", 0.0)))
+        axes.plot(best["epoch"] + 1, best["val/auroc"], "*", color=COLOURS[2], ms=9, mec="white", mew=0.6)
 
 
-def _band(axes: Axes, runs: Sequence[Run], key: str, i: int, label: str) -> None:
-    epochs = sorted({row["epoch"] for run in runs for row in run.epochs if key in row and "epoch" in row})
+def _band(axes: Axes, runs: Sequence[list[Epoch]], key: str, i: int, label: str) -> None:
+    epochs = sorted({row["epoch"] for run in runs for row in run if key in row})
     if not epochs:
         return
     values = [
-        [r[key] for run in runs for r in run.epochs if r.get("epoch") == epoch and key in r]
-        for epoch in epochs
+        [row[key] for run in runs for row in run if row["epoch"] == epoch and key in row] for epoch in epochs
     ]
     means = [float(np.mean(v)) for v in values]
     colour = COLOURS[1 - i]
@@ -142,17 +138,7 @@ def _curves(
         run = experiment.chosen() or experiment.best()
         label = f"{short(experiment.label)}, seed {run.run.seed} ({run.values[measure]:.3f})"
         line = {"linestyle": look(i).linestyle, "color": look(i).color, "label": label}
-        yield _thinned(measures.roc(run.test.score, run.test.label)), line
-
-
-def _thinned(curve: measures.Curve) -> measures.Curve:
-    """At most a few thousand points, so that a large test set does not make a huge SVG."""
-    if len(curve.fpr) <= _MOST_POINTS:
-        return curve
-    kept: Float64[np.ndarray, " k"] = np.unique(
-        np.linspace(0, len(curve.fpr) - 1, _MOST_POINTS).round().astype(int)
-    )
-    return measures.Curve(curve.fpr[kept], curve.tpr[kept], curve.threshold[kept])
+        yield measures.roc(run.test.score, run.test.label).thinned(_MOST_POINTS), line
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -1,6 +1,5 @@
 """From run folders to every number of the report: values, intervals, comparisons; nothing formatted yet."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,11 +20,12 @@ from dfdc_lightning.report.inference import (
     run_interval,
 )
 from dfdc_lightning.report.statistics import Clusters, bootstrap, clusters
-from dfdc_lightning.report.study import Note, Run, Study
+from dfdc_lightning.report.study import Note, Study
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.measures import LOWER_IS_BETTER
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.ranking import MEASURES, Ranking
+from dfdc_lightning.results.run_folder import RunFolder, Status
 
 _STATES = {"failed": "failed", "unfinished": "is unfinished", "missing": "is missing"}
 
@@ -39,7 +39,7 @@ def best_possible(measure: str) -> float:
 class RunEvidence:
     """A run with its test measures by name, how the choice of videos moves them, and their intervals."""
 
-    run: Run
+    run: RunFolder
     measured: Mapping[str, Measured]
     estimates: Mapping[str, Estimate]
 
@@ -49,26 +49,36 @@ class RunEvidence:
         return {name: one.value for name, one in self.measured.items()}
 
     @property
+    def threshold(self) -> float:
+        """The run's own threshold: scores above it are called FAKE."""
+        return self.run.result.threshold
+
+    @property
     def test(self) -> Scores:
         """The run's scored test videos."""
-        return self.run.splits["test"]
+        return self.run.predictions.splits["test"]
+
+    @property
+    def val(self) -> Scores | None:
+        """The run's scored validation videos, None where these cannot be used."""
+        return self.run.predictions.splits.get("val")
 
     @cached_property
     def validation(self) -> tuple[float, float] | None:
         """AUROC and log-loss on validation videos, None where these cannot be used."""
-        if "val" not in self.run.splits:
+        val = self.val
+        if val is None:
             return None
-        val = self.run.splits["val"]
-        auroc = measures.measure(val.score, val.label, self.run.threshold)["auroc"]
+        auroc = measures.measure(val.score, val.label, self.threshold)["auroc"]
         return auroc, measures.log_loss(val.score, val.label)
 
     @property
     def frame_auroc(self) -> float | None:
         """AUROC of single frames against their video's label, None where the model scores whole clips."""
-        if not self.test.frames.size:
+        if self.test.frames is None:
             return None
         label = np.repeat(self.test.label, self.test.frames.shape[1])
-        return measures.measure(self.test.frames.ravel(), label, self.run.threshold)["auroc"]
+        return measures.measure(self.test.frames.ravel(), label, self.threshold)["auroc"]
 
 
 @dataclass
@@ -193,25 +203,25 @@ def gather(
 def _measure(
     study: Study, studies: Sequence[Study], n: int, seed: int, confidence: float
 ) -> list[Experiment]:
-    runs = [run for run in study.runs if run.usable]
+    runs = study.usable
     if not runs:
         return []
-    first = runs[0].splits["test"]
+    first = runs[0].predictions.splits["test"]
     design = clusters(first.label, first.group)
     if design.smaller < FEWEST_GROUPS:
         study.notes.append(
             Note(study.name, few_groups(design.smaller), "no interval and no verdict is given")
         )
     rankings = [
-        Ranking(s.score, s.label, design.of_video, run.threshold)
+        Ranking(s.score, s.label, design.of_video, run.result.threshold)
         for run in runs
-        for s in [run.splits["test"]]
+        for s in [run.predictions.splits["test"]]
     ]
     samples = bootstrap(rankings, design, n, seed)
     by_experiment: dict[str, list[RunEvidence]] = {}
     for i, run in enumerate(runs):
-        scores = run.splits["test"]
-        values = measures.measure(scores.score, scores.label, run.threshold)
+        scores = run.predictions.splits["test"]
+        values = measures.measure(scores.score, scores.label, run.result.threshold)
         found = {name: measured(values[name], samples[name][i], design.smaller) for name in MEASURES}
         estimates = {
             name: run_interval(one, design.smaller, confidence, best_possible(name))
@@ -296,23 +306,13 @@ def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment])
     """Notes on runs and seeds that are not there; what fails alike in one experiment shares a line."""
     notes = []
     for study in studies:
-        states = Counter(
-            (run.experiment, _STATES[run.state] + (f" ({run.detail})" if run.detail else ""))
-            for run in study.runs
-            if run.state != "finished"
-        )
-        for (experiment, state), count in states.items():
-            seeds = [
-                str(run.seed)
-                for run in study.runs
-                if run.experiment == experiment
-                and run.state != "finished"
-                and state == _STATES[run.state] + (f" ({run.detail})" if run.detail else "")
-            ]
-            where = (
-                f"{study.name}/{experiment}/{','.join(seeds)}" if count < 6 else f"{study.name}/{experiment}"
-            )
-            what = state if count == 1 else f"{count} runs: each {state}"
+        seeds_of: dict[tuple[str, str], list[str]] = {}
+        for run in study.runs:
+            if not run.finished:
+                seeds_of.setdefault((run.experiment, _in_words(run.status)), []).append(str(run.seed))
+        for (experiment, state), seeds in seeds_of.items():
+            where = f"{study.name}/{experiment}" + (f"/{','.join(seeds)}" if len(seeds) < 6 else "")
+            what = state if len(seeds) == 1 else f"{len(seeds)} runs: each {state}"
             notes.append(Note(where, what, "its experiment is averaged over fewer seeds"))
         usable = {e.name for e in experiments if e.study == study.name}
         for name in study.experiments:
@@ -325,3 +325,7 @@ def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment])
         what = "has one usable seed" if len(single) == 1 else "have one usable seed each"
         notes.append(Note(", ".join(single), what, "the run is described, no verdict on the method is given"))
     return notes
+
+
+def _in_words(status: Status) -> str:
+    return _STATES[status.state] + (f" ({status.detail})" if status.detail else "")

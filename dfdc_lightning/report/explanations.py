@@ -13,6 +13,6 @@ def pictures(evidence: Evidence) -> list[Picture]:
         Picture(path.stem, path.stem, f"{run.name}: {path.stem.replace('_', ' ')}", path)
         for study in evidence.studies
         for run in study.runs
-        for path in sorted(run.path.glob("explain/*.png"))
+        for path in sorted(run.pictures.glob("*.png"))
         if path.read_bytes()[:8] == _PNG
     ]

@@ -18,7 +18,7 @@ def confusions(evidence: Evidence) -> Table:
     """Right and wrong verdicts by label, averaged over seeds."""
     rows = []
     for experiment in evidence.experiments:
-        counts = [measures.confusion(r.test.score, r.test.label, r.run.threshold) for r in experiment.runs]
+        counts = [measures.confusion(r.test.score, r.test.label, r.threshold) for r in experiment.runs]
         mean = np.mean(counts, axis=0)
         rows.append([experiment.label, str(len(counts)), *(f"{value:.1f}" for value in mean)])
     columns = ["experiment", "seeds", "REAL right", "REAL wrong", "FAKE right", "FAKE wrong"]
@@ -34,9 +34,9 @@ def thresholds(evidence: Evidence) -> Table:
     }
     rows = []
     for experiment in evidence.experiments:
-        fixed = [(run, run.run.threshold) for run in experiment.runs]
+        fixed = [(run, run.threshold) for run in experiment.runs]
         rows.append(_at_thresholds(experiment, "fixed", fixed, evidence.confidence))
-        validated = [(r, r.run.splits["val"]) for r in experiment.runs if "val" in r.run.splits]
+        validated = [(r, r.val) for r in experiment.runs if r.val is not None]
         for name, rule in rules.items():
             if validated:
                 found = [(r, rule(measures.roc(val.score, val.label))) for r, val in validated]

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from dfdc_lightning.report.evidence import Evidence
-from dfdc_lightning.report.study import Run, Study
+from dfdc_lightning.report.study import Study
 from dfdc_lightning.report.table import ABSENT, Table
+from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.runs.settings import cannot_change_results
 
 
@@ -15,13 +16,14 @@ def differences(evidence: Evidence) -> Table:
     """What each run's configuration changes against the baseline; runs with the same changes share a row."""
     rows = []
     for study in evidence.studies:
-        known = [run for run in study.runs if run.config]
+        known = {run: study.configs[run.name] for run in study.runs if study.configs[run.name]}
         baseline = next((run for run in known if run.experiment == evidence.baseline), None)
         reference = baseline or next(iter(known), None)
         if reference is None:
             continue
         for experiment in study.experiments:
-            rows += _rows_of_experiment([run for run in known if run.experiment == experiment], reference)
+            mine = {run: config for run, config in known.items() if run.experiment == experiment}
+            rows += _rows_of_experiment(mine, _flat(reference, known[reference]))
     columns = ["runs", "key", "reference", "here"]
     caption = (
         f"Against the first run of {evidence.baseline} (or of the study, without one); seeds, and whatever "
@@ -30,10 +32,12 @@ def differences(evidence: Evidence) -> Table:
     return Table("configurations", "Configuration differences", caption, columns, rows, prose=True)
 
 
-def _rows_of_experiment(runs: list[Run], reference: Run) -> list[list[str]]:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(json.dumps(_changes(reference, run)), []).append(run)
+def _rows_of_experiment(
+    configs: dict[RunFolder, dict[str, Any]], reference: dict[str, str]
+) -> list[list[str]]:
+    groups: dict[str, list[RunFolder]] = {}
+    for run, config in configs.items():
+        groups.setdefault(json.dumps(_changes(reference, _flat(run, config))), []).append(run)
     rows = []
     for changes, members in groups.items():
         seeds = ", ".join(str(run.seed) for run in members)
@@ -43,17 +47,16 @@ def _rows_of_experiment(runs: list[Run], reference: Run) -> list[list[str]]:
     return rows
 
 
-def _changes(reference: Run, run: Run) -> list[list[str]]:
-    ours, theirs = _flat(run), _flat(reference)
+def _changes(theirs: dict[str, str], ours: dict[str, str]) -> list[list[str]]:
     keys = sorted(ours.keys() | theirs.keys())
     pairs = [(key, theirs.get(key, "absent"), ours.get(key, "absent")) for key in keys]
     return [[key, a, b] for key, a, b in pairs if a != b and {a, b} != {"null", "absent"}]
 
 
-def _flat(run: Run) -> dict[str, str]:
+def _flat(run: RunFolder, config: dict[str, Any]) -> dict[str, str]:
     return {
         key: "null" if value is None else str(value)
-        for key, value in _leaves(run.config)
+        for key, value in _leaves(config)
         if (key.rpartition(".")[2], value) != ("seed", run.seed) and not cannot_change_results(key)
     }
 
@@ -86,7 +89,7 @@ def _facts(name: str, title: str, facts: dict[str, list[tuple[str, str]]]) -> Ta
 
 def facts_of_data(study: Study) -> list[tuple[str, str]]:
     """Cache, profile, split and counts; several values where the finished runs disagree."""
-    finished = [run for run in study.runs if run.state == "finished"]
+    finished = study.finished
     facts = [
         (title, _values(finished, key))
         for title, key in (
@@ -98,8 +101,8 @@ def facts_of_data(study: Study) -> list[tuple[str, str]]:
     ]
     for split in ("train", "val", "test"):
         facts.append((f"{split} videos", _distinct([_counted(run, split) for run in finished])))
-    checked = [run for run in finished if {"val", "test"} <= run.splits.keys()]
-    clean = sum(run.comparable or not _leaks(run) for run in checked)
+    checked = [run for run in finished if {"val", "test"} <= run.predictions.splits.keys()]
+    clean = sum(not _leaks(run) for run in checked)
     facts.append(
         (
             "group check",
@@ -110,19 +113,19 @@ def facts_of_data(study: Study) -> list[tuple[str, str]]:
     return facts
 
 
-def _leaks(run: Run) -> bool:
-    return bool(set(run.splits["val"].group) & set(run.splits["test"].group))
+def _leaks(run: RunFolder) -> bool:
+    splits = run.predictions.splits
+    return bool(set(splits["val"].group) & set(splits["test"].group))
 
 
 def facts_of_environment(study: Study) -> list[tuple[str, str]]:
     """Versions and hardware of the finished runs, and the seconds they took."""
-    finished = [run for run in study.runs if run.state == "finished"]
+    finished = study.finished
     facts = []
-    for part in ("versions", "hardware"):
-        keys = list(dict.fromkeys(key for run in finished for key in run.section(part)))
-        for key in keys:
-            facts.append((key, _distinct([str(run.section(part).get(key, ABSENT)) for run in finished])))
-    seconds = [float(run.result.get("seconds", 0.0)) for run in finished]
+    for parts in ([run.result.versions for run in finished], [run.result.hardware for run in finished]):
+        for key in dict.fromkeys(key for part in parts for key in part):
+            facts.append((key, _distinct([str(part.get(key, ABSENT)) for part in parts])))
+    seconds = [run.result.seconds for run in finished]
     facts.append(("training", f"{sum(seconds) / 60:.1f} minutes in all, {len(finished)} finished runs"))
     return facts
 
@@ -131,9 +134,9 @@ def commands(study: Study) -> list[str]:
     """The commands that make this study again: one for all runs that differ in experiment and seed only."""
     sweeps: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for run in study.runs:
-        if run.state == "missing":
+        if not run.folder.is_dir():
             continue
-        swept, others = _words(run)
+        swept, others = _words(run, study.overrides[run.name])
         values = sweeps.setdefault((*swept, *others), {key: [] for key in swept})
         for key, value in swept.items():
             values[key].append(value)
@@ -146,22 +149,22 @@ def commands(study: Study) -> list[str]:
     return [shlex.join(line) for line in [*lines, ["python", "report.py", f"study={study.name}"]]]
 
 
-def _words(run: Run) -> tuple[dict[str, str], list[str]]:
+def _words(run: RunFolder, overrides: list[str]) -> tuple[dict[str, str], list[str]]:
     """The words a run was started with: those a sweep goes over, and the others."""
     named = [f"experiment={run.experiment}", f"seed={run.seed}", f"study={run.study}"]
-    pairs = [word.partition("=") for word in run.overrides or named]
+    pairs = [word.partition("=") for word in overrides or named]
     swept = {key: value for key, _, value in pairs if key in ("experiment", "seed")}
     others = ["".join(pair) for pair in pairs if pair[0] not in (*swept, "overwrite")]
     return dict(sorted(swept.items())), others
 
 
-def _counted(run: Run, split: str) -> str:
-    counts = run.counts(split)
+def _counted(run: RunFolder, split: str) -> str:
+    counts = run.result.counts(split)
     return ", ".join(f"{counts[label]:,} {label}" for label in sorted(counts, reverse=True)) or ABSENT
 
 
-def _values(runs: list[Run], key: str) -> str:
-    return _distinct([str(run.section("data").get(key, ABSENT)) for run in runs])
+def _values(runs: list[RunFolder], key: str) -> str:
+    return _distinct([str(run.result.data.get(key, ABSENT)) for run in runs])
 
 
 def _distinct(values: list[str]) -> str:

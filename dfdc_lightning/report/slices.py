@@ -71,7 +71,7 @@ def _slices(experiment: Experiment) -> Iterator[Slice]:
 
 def _rows(experiment: Experiment) -> tuple[FaceCache, dict[str, Row]] | None:
     """The cache of the experiment's runs, None where it is not on this machine or cannot be read."""
-    path = experiment.runs[0].run.section("data").get("cache")
+    path = experiment.runs[0].run.result.data.get("cache")
     if not isinstance(path, str) or not (Path(path) / "manifest.csv").is_file():
         return None
     cache = FaceCache(Path(path))
@@ -124,7 +124,7 @@ def _row(experiment: Experiment, part: Slice, confidence: float) -> list[str] | 
         return None
     design = clusters(test.label[part.mask], [test.group[i] for i in np.flatnonzero(part.mask)])
     group = experiment.design.of_video
-    wrong = [((run.test.score > run.run.threshold) != test.label).astype(float) for run in experiment.runs]
+    wrong = [((run.test.score > run.threshold) != test.label).astype(float) for run in experiment.runs]
     auroc = [influence.auroc(run.test.score, test.label, part.mask, group) for run in experiment.runs]
     row = [part.of, part.name, str(n_real), str(n_fake), *_cells(auroc, design.smaller, confidence, 1.0)]
     if part.of_fakes:

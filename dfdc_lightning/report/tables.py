@@ -1,7 +1,6 @@
 """The results as tables: means with joint intervals, each measure, the runs; captions say what counts."""
 
 from dfdc_lightning.report.answer import rates
-from dfdc_lightning.report.cost import fact
 from dfdc_lightning.report.evidence import Comparison, Evidence
 from dfdc_lightning.report.published import SOURCE, published
 from dfdc_lightning.report.table import (
@@ -84,7 +83,7 @@ def chosen(evidence: Evidence) -> Table:
             rows.append(
                 [experiment.label, str(run.run.seed), number(run.validation[0])]
                 + [number(run.values["auroc"]), interval(run.estimates["auroc"])]
-                + [f"{run.run.threshold:g}", rate(right), rate(accused), rate(missed)]
+                + [f"{run.threshold:g}", rate(right), rate(accused), rate(missed)]
                 + [str(experiment.best().run.seed)]
             )
     caption = (
@@ -102,12 +101,11 @@ def runs(evidence: Evidence) -> Table:
     for study in evidence.studies:
         for run in study.runs:
             found = measured.get(run.name)
-            state = run.state if found or run.state != "finished" else "left out, see notes"
+            state = run.status.state if found or not run.finished else "left out, see notes"
             row = [run.name, state, *(number(found.values[name] if found else None) for name in MEASURES)]
             row.insert(3, interval(found.estimates["auroc"]) if found else ABSENT)
-            best = fact(run, "best_epoch")
-            row += [ABSENT if best is None else f"{best + 1:.0f}"]  # files count epochs from 0
-            row += [whole(fact(run, "epochs"))]
+            result = run.result if run.finished else None
+            row += [str(result.best_epoch + 1), str(result.epochs)] if result else [ABSENT, ABSENT]
             rows.append(row)
     columns = ["run", "state", "AUROC", percent(evidence.confidence)]
     columns += [*(NAMES[name] for name in MEASURES[1:]), "best epoch", "epochs"]
@@ -150,7 +148,7 @@ def how_sure(evidence: Evidence) -> str:
 
 def thresholds_of(evidence: Evidence) -> str:
     """The thresholds that the runs use."""
-    values = sorted({run.run.threshold for experiment in evidence.experiments for run in experiment.runs})
+    values = sorted({run.threshold for experiment in evidence.experiments for run in experiment.runs})
     return "threshold " + " or ".join(f"{value:g}" for value in values)
 
 

@@ -36,7 +36,7 @@ def confusions(evidence: Evidence) -> list[Picture]:
 
 
 def _matrix(axes: Axes, run: RunEvidence) -> None:
-    c = measures.confusion(run.test.score, run.test.label, run.run.threshold)
+    c = measures.confusion(run.test.score, run.test.label, run.threshold)
     counts = np.array([[c.real_right, c.real_wrong], [c.fake_wrong, c.fake_right]])
     share = counts / counts.sum(axis=1, keepdims=True)
     axes.imshow(share, cmap="Greys", vmin=0, vmax=1.15)
@@ -62,7 +62,7 @@ def histograms(evidence: Evidence) -> list[Picture]:
         axes.hist(
             score[label], bins=bins, color=FAKE_COLOUR, label="FAKE", histtype="step", hatch="////", lw=1.2
         )
-        axes.axvline(run.run.threshold, color="black", lw=1.1, ls="--", label="threshold")
+        axes.axvline(run.threshold, color="black", lw=1.1, ls="--", label="threshold")
         axes.set(xlim=(0, 1))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.set_title(f"{short(experiment.label, 20)}, seed {run.run.seed}", fontsize=8)
@@ -109,19 +109,21 @@ def reliabilities(evidence: Evidence) -> list[Picture]:
 
 def uncertain(evidence: Evidence, n: int = 6) -> list[Picture]:
     """Frame scores over time of the videos whose score lies closest to the threshold."""
-    scored = [e for e in evidence.experiments if _run_of(e).test.frames.size]
+    scored = [e for e in evidence.experiments if _run_of(e).test.frames is not None]
     if not scored:
         return []
     experiment = max(scored, key=lambda e: e.mean["auroc"].value)
     run = _run_of(experiment)
-    threshold = run.run.threshold
+    threshold = run.threshold
     order = np.argsort(np.abs(run.test.score - threshold), kind="stable")[:n]
     figure = canvas(1.0 + 1.35 * -(-len(order) // 2))
     grid = figure.subplots(-(-len(order) // 2), 2, sharex=True, sharey=True, squeeze=False).ravel()
-    time = np.arange(1, run.test.frames.shape[1] + 1)
+    frames = run.test.frames
+    assert frames is not None  # of a run among `scored`
+    time = np.arange(1, frames.shape[1] + 1)
     for axes, i in zip(grid, order, strict=False):
         colour, word = (FAKE_COLOUR, "FAKE") if run.test.label[i] else ("#0072B2", "REAL")
-        axes.plot(time, run.test.frames[i], marker="s" if run.test.label[i] else "o", ms=3.5, color=colour)
+        axes.plot(time, frames[i], marker="s" if run.test.label[i] else "o", ms=3.5, color=colour)
         axes.axhline(threshold, color="black", lw=1, ls="--")
         axes.axhline(run.test.score[i], color=GREY, lw=1, ls=":")
         axes.set_title(f"{short(run.test.video[i], 16)}: is {word}", fontsize=8)

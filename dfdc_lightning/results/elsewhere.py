@@ -6,15 +6,22 @@ and means that both are whole. Where its videos were corrupted first, it lies on
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.results.predictions import Scores, read_predictions
-from dfdc_lightning.results.run_folder import ELSEWHERE, EVALUATION, PREDICTIONS
+from dfdc_lightning.results.predictions import (
+    PREDICTIONS,
+    ScoredVideo,
+    Scores,
+    read_predictions,
+    write_predictions,
+)
+from dfdc_lightning.results.result import Level
+from dfdc_lightning.results.run_folder import ELSEWHERE, EVALUATION
 
 SPLIT = "test"  # what every evaluated video is called, since none was trained on
 
@@ -22,11 +29,17 @@ SPLIT = "test"  # what every evaluated video is called, since none was trained o
 class About(NamedTuple):
     """What an evaluation was made with.
 
-    `data` names the face cache and `condition` the corruption and its level ("" where there is none); `own`
-    says whether these are the run's own test videos. `content` is the fingerprint of the cache's clips and
-    `model` that of the run. `trained_on` names videos that were left out because the run was trained on them,
-    and `doubt` says why that could not be found out. `without_score` gives the reason of each video that has
-    no score.
+    Attributes:
+        data: Name of the face cache.
+        condition: The corruption and its level; "" where there is none.
+        own: Whether these are the run's own test videos.
+        cache: Where the face cache lay.
+        content: Fingerprint of its clips.
+        model: Fingerprint of the run.
+        level: What one logit of its detector judges.
+        trained_on: Videos that were left out because the run was trained on them.
+        doubt: Why these could not be found out.
+        without_score: The reason of each video that has no score.
     """
 
     data: str
@@ -35,6 +48,7 @@ class About(NamedTuple):
     cache: str
     content: str
     model: str
+    level: Level
     trained_on: list[str]
     doubt: str
     without_score: dict[str, str]
@@ -88,12 +102,10 @@ def read_about(folder: Path) -> About | None:
         raise UserError(f"{path} is damaged ({error}): delete it and evaluate again") from None
 
 
-def write_evaluation(
-    folder: Path, about: About, columns: Sequence[str], rows: Sequence[Sequence[str]]
-) -> None:
+def write_evaluation(folder: Path, about: About, videos: Iterable[ScoredVideo]) -> None:
     """Write the scores and then what they were made with."""
     (folder / EVALUATION).unlink(missing_ok=True)  # a kill must not leave it beside other scores
-    atomic.write_csv(folder / PREDICTIONS, columns, rows)
+    write_predictions(folder / PREDICTIONS, videos)
     atomic.write_json(folder / EVALUATION, about._asdict())
 
 
@@ -106,7 +118,7 @@ def read_evaluation(folder: Path) -> Evaluation | None:
     about = read_about(folder)
     if about is None:
         return None
-    predictions = read_predictions(folder / PREDICTIONS)
+    predictions = read_predictions(folder / PREDICTIONS, about.level)
     return Evaluation(about, predictions.splits.get(SPLIT), predictions.faults.get(SPLIT, ""))
 
 

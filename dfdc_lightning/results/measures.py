@@ -33,6 +33,13 @@ class Curve(NamedTuple):
     tpr: Float64[np.ndarray, " k"]
     threshold: Float64[np.ndarray, " k"]
 
+    def thinned(self, most: int) -> "Curve":
+        """Keep at most so many points, the first and the last among them: more only make a drawing large."""
+        if len(self.fpr) <= most:
+            return self
+        kept = np.unique(np.linspace(0, len(self.fpr) - 1, most).round().astype(int))
+        return Curve(self.fpr[kept], self.tpr[kept], self.threshold[kept])
+
 
 def roc(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]) -> Curve:
     """One point for each distinct score, and (0, 0)."""

@@ -1,4 +1,4 @@
-"""What result.json says of a finished run: scores, data, versions, hardware, configuration."""
+"""Gather what a finished run says of itself: scores, data, versions, hardware, configuration."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning.machine import cores
+from dfdc_lightning.results.epochs import Epoch
+from dfdc_lightning.results.result import Result
 
 if TYPE_CHECKING:
     import torch
@@ -30,41 +32,42 @@ PACKAGES = (
 
 def outcome(
     config: DictConfig,
-    epochs: Sequence[Mapping[str, str]],
+    epochs: Sequence[Epoch],
     trainer: "Trainer",
     data: "FaceDataModule",
     scores: Mapping[str, float],
-) -> dict[str, Any]:
-    """The content of result.json.
+) -> Result:
+    """Gather the result of a run whose best checkpoint has been tested.
 
     Args:
         config: The run's configuration.
-        epochs: The rows of metrics.csv.
+        epochs: The measures of its epochs.
         trainer: What trained and tested the detector.
         data: What the detector saw; gives the provenance.
         scores: `val/…` and `test/…` metrics of the best checkpoint.
     """
     detector = cast("Detector", trainer.lightning_module)
     # the first of equals, as the checkpoint is
-    best = max(epochs, key=lambda row: float(row["val/auroc"]))
-    return {
-        "study": config.study,
-        "experiment": config.name,
-        "seed": config.seed,
-        "test": _with_prefix("test/", scores),
-        "val": _with_prefix("val/", scores),
-        "threshold": detector.threshold,
-        "best_epoch": int(best["epoch"]),
-        "epochs": len(epochs),
-        "seconds": sum(float(row["seconds"]) for row in epochs),
-        "weights": getattr(detector.backbone, "weights_origin", None),  # None: timm_backbone did not build it
-        "parameters": sum(p.numel() for p in detector.parameters()),
-        "trainable_parameters": sum(p.numel() for p in detector.parameters() if p.requires_grad),
-        "data": data.provenance(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
-        "hardware": hardware(trainer.strategy.root_device),
-        "config": OmegaConf.to_container(config),
-    }
+    best = max(epochs, key=lambda row: row["val/auroc"])
+    return Result(
+        study=config.study,
+        experiment=config.name,
+        seed=config.seed,
+        level=detector.level,
+        test=_with_prefix("test/", scores),
+        val=_with_prefix("val/", scores),
+        threshold=detector.threshold,
+        best_epoch=int(best["epoch"]),
+        epochs=len(epochs),
+        seconds=sum(epoch["seconds"] for epoch in epochs),
+        parameters=sum(p.numel() for p in detector.parameters()),
+        trainable_parameters=sum(p.numel() for p in detector.parameters() if p.requires_grad),
+        data=data.provenance(),
+        versions={"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        hardware=hardware(trainer.strategy.root_device),
+        config=cast("dict[str, Any]", OmegaConf.to_container(config)),
+        weights=getattr(detector.backbone, "weights_origin", None),  # None: timm_backbone did not build it
+    )
 
 
 def _with_prefix(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:

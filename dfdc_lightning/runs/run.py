@@ -1,6 +1,5 @@
-"""One run folder: claim, resume, finish, load its detector back."""
+"""One run: claim its folder, resume, finish, load its detector back."""
 
-import csv
 import fcntl
 import json
 import traceback
@@ -14,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.results.ranking import MEASURES
+from dfdc_lightning.results.result import write_result
 from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.runs.outcome import outcome
 from dfdc_lightning.runs.settings import (
@@ -33,20 +34,8 @@ if TYPE_CHECKING:
 _SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would bury the remedy
 
 
-class Run:
-    """The folder of one run, `multirun/<study>/<name>/<seed>/`.
-
-    Args:
-        folder: The run folder; it need not exist yet.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
-        self.best = self.folder / "checkpoints" / "best.ckpt"
-        self.last = self.folder / "checkpoints" / "last.ckpt"
-        self.predictions = self.folder / "predictions.csv"
-        self.metrics = self.folder / "metrics.csv"
-        self.error = self.folder / "error.txt"
+class Run(RunFolder):
+    """A run that is being made, or whose detector is loaded again."""
 
     @classmethod
     def claim(cls, config: DictConfig) -> "Run":
@@ -72,72 +61,24 @@ class Run:
             weights_content(config)  # missing weights are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
-            atomic.write_json(run._settings_file, settings)
+            atomic.write_json(run.settings_file, settings)
             words = HydraConfig.get().overrides.task
-            atomic.write_text(run.folder / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(words))
-            atomic.write_text(run.folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
+            atomic.write_text(run.overrides_file, OmegaConf.to_yaml(words))
+            atomic.write_text(run.config_file, OmegaConf.to_yaml(config, resolve=True))
         return run
-
-    @property
-    def _settings_file(self) -> Path:
-        return self.folder / ".hydra" / "settings.json"
-
-    @property
-    def finished(self) -> bool:
-        """Whether result.json, which is written last, is there and whole."""
-        try:
-            return bool(self.result)
-        except UserError:
-            return False
-
-    @property
-    def begun(self) -> bool:
-        """Whether an earlier start left something to go on from."""
-        return any(self.folder.glob("checkpoints/*.ckpt")) or self.metrics.is_file()
-
-    @cached_property
-    def result(self) -> dict[str, Any]:
-        """The content of result.json.
-
-        Raises:
-            UserError: When the run is not finished or the file is damaged.
-        """
-        if not self.result_file.is_file():
-            raise UserError(
-                f"{self.folder} holds no finished run (no result.json): "
-                "train it first, or name another run folder"
-            )
-        try:
-            result: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
-            float(result["test"]["auroc"]), float(result["val"]["auroc"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{self.result_file} is damaged ({error!r}): delete it and run the same command again"
-            ) from None
-        return result
 
     @cached_property
     def config(self) -> DictConfig:
         """The resolved configuration the run was made with."""
-        path = self.folder / ".hydra" / "config.yaml"
-        if not path.is_file():
-            raise UserError(f"{path} does not exist: {self.folder} is not a run folder")
-        config = OmegaConf.load(path)
-        assert isinstance(config, DictConfig)
-        return config
+        return OmegaConf.create(self.configuration)
 
     def clear(self) -> None:
-        """Forget all that an earlier run left here; result.json, which means finished, goes first."""
-        written = (self.predictions, self.metrics, RunFolder(self.folder).reference, self.error)
-        left = (*written, self.folder / ".hydra" / "wandb.json")
-        for path in (self.result_file, *self.folder.glob("checkpoints/*.ckpt"), *left):
+        """Forget all that an earlier run left here; the result, which means finished, goes first."""
+        written = (self.predictions_file, self.metrics_file, self.reference_file, self.error_file)
+        left = (*written, self.wandb_file)
+        for path in (self.result_file, *self.checkpoints.glob("*.ckpt"), *left):
             path.unlink(missing_ok=True)
         self.__dict__.pop("result", None)
-
-    @property
-    def result_file(self) -> Path:
-        """Path of result.json."""
-        return self.folder / "result.json"
 
     def objects(self, config: DictConfig) -> "tuple[FaceDataModule, Detector, Trainer]":
         """Build what the configuration describes; the seed is set just before its weights are drawn.
@@ -161,7 +102,7 @@ class Run:
             config.trainer,
             default_root_dir=str(self.folder),
             callbacks=callbacks,
-            logger=False,  # ours are callbacks that mirror metrics.csv
+            logger=False,  # ours are callbacks that mirror the run folder
         )
         return data, detector, trainer
 
@@ -169,31 +110,26 @@ class Run:
         """The newest readable checkpoint of a half-done run, or None for a fresh start.
 
         Raises:
-            UserError: When no checkpoint can be read, or metrics.csv does not tell of the epochs before it.
+            UserError: When no checkpoint can be read, or the measures of the epochs before it are missing.
         """
         from dfdc_lightning.callbacks.checkpoints import newest_readable
 
-        checkpoint = newest_readable(self.folder / "checkpoints")
-        if checkpoint is not None:
-            try:
-                told = [(float(row["val/auroc"]), float(row["seconds"])) for row in self.epochs()]
-            except (OSError, KeyError, TypeError, ValueError):
-                told = []
-            if not told:
-                raise UserError(
-                    f"{self.metrics} is missing or damaged, and without it the run cannot go on: "
-                    "overwrite=true redoes it"
-                )
+        checkpoint = newest_readable(self)
+        if checkpoint is not None and not self.epochs():
+            raise UserError(
+                f"{self.metrics_file} is missing or empty, and without it the run cannot go on: "
+                "overwrite=true redoes it"
+            )
         return checkpoint
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Leave the traceback of a failure in error.txt, and no trace of an earlier one after success.
+        """Leave the traceback of a failure in the folder, and no trace of an earlier one after success.
 
         Raises:
             KeyboardInterrupt: When the run was stopped by Ctrl-C or SIGTERM: half-done, not failed.
         """
-        self.error.unlink(missing_ok=True)
+        self.error_file.unlink(missing_ok=True)
         try:
             yield
         except KeyboardInterrupt:
@@ -201,36 +137,31 @@ class Run:
         except SystemExit as stop:  # how Lightning passes both on, SIGTERM with the exit code of success
             raise KeyboardInterrupt from stop
         except BaseException:
-            atomic.write_text(self.error, traceback.format_exc())
+            atomic.write_text(self.error_file, traceback.format_exc())
             raise
 
     def finish(self, trainer: "Trainer", data: "FaceDataModule", scores: Mapping[str, float]) -> None:
-        """Write result.json, which means: finished.
+        """Write the result, which means: finished.
 
         Args:
             trainer: What trained and tested the detector.
             data: What the detector saw; gives the provenance.
             scores: `val/…` and `test/…` metrics of the best checkpoint.
         """
-        atomic.write_json(self.result_file, outcome(self.config, self.epochs(), trainer, data, scores))
+        write_result(self.result_file, outcome(self.config, self.epochs(), trainer, data, scores))
         self.__dict__.pop("result", None)
-        (self.last.parent / "previous.ckpt").unlink(missing_ok=True)  # it was there to go on from
-
-    def epochs(self) -> list[dict[str, str]]:
-        """The rows of metrics.csv, one an epoch."""
-        with self.metrics.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        self.previous.unlink(missing_ok=True)  # it was there to go on from
 
     @property
     def auroc(self) -> float:
         """Validation AUROC of the finished run: what a search may choose by."""
-        return float(self.result["val"]["auroc"])
+        return self.result.val["auroc"]
 
     def announce(self) -> float:
         """Print the run's outcome in one line and return its validation AUROC."""
-        test, name = self.result["test"], f"{self.result['experiment']} seed {self.result['seed']}"
-        figures = "  ".join(f"{key} {test[key]:.3f}" for key in ("auroc", "accuracy", "f1", "eer"))
-        print(f"{name}: test {figures}  (best epoch {self.result['best_epoch']}, {self.folder})", flush=True)
+        result = self.result
+        figures = "  ".join(f"{name} {result.test[name]:.3f}" for name in MEASURES)
+        print(f"{result.title}: test {figures}  (best epoch {result.best_epoch}, {self.folder})", flush=True)
         return self.auroc
 
     def load_detector(self) -> "Detector":
@@ -246,7 +177,7 @@ class Run:
         from dfdc_lightning.runs.trusted import refuse_strange
 
         model = self.config.model.copy()
-        refuse_strange(OmegaConf.to_container(model), self.folder / ".hydra" / "config.yaml")
+        refuse_strange(OmegaConf.to_container(model), self.config_file)
         model.backbone.pretrained = False  # the checkpoint holds every weight
         model.backbone.weights = None  # nor need the file still be there
         detector: Detector = instantiate(model)
@@ -266,16 +197,16 @@ class Run:
             return  # an earlier start came to nothing, which binds nobody
         remedy = "use another study=NAME, or overwrite=true to redo it"
         try:
-            before = json.loads(self._settings_file.read_text(encoding="utf-8"))
+            before = json.loads(self.settings_file.read_text(encoding="utf-8"))
             keys = sorted(
                 key for key in settings.keys() | before.keys() if self._differs(key, before, settings)
             )
         except FileNotFoundError:
             raise UserError(
-                f"{self.folder} holds a run of unknown settings (no {self._settings_file.name}): {remedy}"
+                f"{self.folder} holds a run of unknown settings (no {self.settings_file.name}): {remedy}"
             ) from None
         except (ValueError, AttributeError) as error:
-            raise UserError(f"{self._settings_file} is damaged ({error}): {remedy}") from None
+            raise UserError(f"{self.settings_file} is damaged ({error}): {remedy}") from None
         if keys:
             differences = [f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys]
             shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
@@ -295,11 +226,10 @@ class Run:
             UserError: When another process has it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._held = (self.folder / ".lock").open("w")
+        self._held = self.lock_file.open("w")
         try:
-            fcntl.lockf(
-                self._held, fcntl.LOCK_EX | fcntl.LOCK_NB
-            )  # of a kind that forked loader workers don't hold
+            # A lock of this kind is not held by forked loader workers too.
+            fcntl.lockf(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.unlock()
             raise UserError(

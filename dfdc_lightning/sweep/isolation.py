@@ -60,13 +60,13 @@ def _run_apart(nursery: Nursery, config: DictConfig) -> float:
                 return run.auroc
         run.lock()
         run.unlock()  # the process that trains will take it
-        run.error.unlink(missing_ok=True)
+        run.error_file.unlink(missing_ok=True)
         arguments = _arguments(run.folder)
         ending = nursery.run(arguments)
-        if ending.status and not run.error.is_file():
+        if ending.status and not run.error_file.is_file():
             run.lock()  # refused where another sweep was quicker: that is no failure of the run
             command = shlex.join(["python", str(nursery.script), *arguments])
-            atomic.write_text(run.error, "\n\n".join((ending.epitaph, command, ending.last_words)))
+            atomic.write_text(run.error_file, "\n\n".join((ending.epitaph, command, ending.last_words)))
             run.unlock()
     except (UserError, OSError) as error:  # a full disk fails one run after another, and the table says so
         print(f"error: {error}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from dfdc_lightning.runs import Run
+from dfdc_lightning.results.run_folder import RunFolder, find_runs
 
 
 class State(StrEnum):
@@ -35,11 +35,11 @@ class PlannedRun(NamedTuple):
 
     @property
     def epochs_left(self) -> int:
-        """Epochs still to be trained, by what metrics.csv says now."""
-        run = Run(self.folder)
+        """Epochs still to be trained, by what the run folder says now."""
+        run = RunFolder(self.folder)
         if self.state in (State.SKIP, State.REFUSE) or run.finished:
             return 0
-        done = len(run.epochs()) if self.state == State.RESUME and run.metrics.is_file() else 0
+        done = len(run.epochs()) if self.state == State.RESUME else 0
         return max(self.epochs - done, 0)
 
 
@@ -74,11 +74,10 @@ class Plan(NamedTuple):
 
     def _seconds_per_epoch(self) -> dict[str, list[float]]:
         measured: dict[str, list[float]] = {}
-        for path in sorted(self.study.glob("*/*/result.json")):
-            run = Run(path.parent)
-            if run.finished and run.result["epochs"]:
-                per_epoch = float(run.result["seconds"]) / int(run.result["epochs"])
-                measured.setdefault(str(run.result["experiment"]), []).append(per_epoch)
+        for run in find_runs(self.study):
+            if run.finished and run.result.epochs:
+                per_epoch = run.result.seconds / run.result.epochs
+                measured.setdefault(run.result.experiment, []).append(per_epoch)
         return measured
 
 

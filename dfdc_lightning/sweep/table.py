@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dfdc_lightning.runs import Run
+from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration
 
 _IN_WORDS = {
@@ -29,35 +29,29 @@ def outcomes(plan: Plan) -> list[Outcome]:
 
 
 def _outcome(planned: PlannedRun) -> Outcome:
-    run = Run(planned.folder)
+    run = RunFolder(planned.folder)
     if planned.state == State.REFUSE:
         return Outcome(planned, "failed", planned.reason)
     if run.finished:
         words = {State.SKIP: "skipped", State.RESUME: "resumed", State.START: "done"}
         return Outcome(planned, words[planned.state])
-    if run.error.is_file():
-        return Outcome(planned, "failed", f"{_gist(run.error.read_text(encoding='utf-8'))} ({run.error})")
+    if run.error_file.is_file():
+        return Outcome(planned, "failed", f"{run.failure()} ({run.error_file})")
     return Outcome(planned, "open", "not reached, in another process's hands, or ended without a word")
-
-
-def _gist(error: str) -> str:
-    """The line of error.txt that says most: of a traceback the last, otherwise the first."""
-    lines = [line for line in error.splitlines() if line.strip()] or ["error.txt is empty"]
-    return lines[-1 if lines[0].startswith("Traceback") else 0].strip()
 
 
 def show_outcomes(found: Sequence[Outcome]) -> str:
     """The table at the end of a sweep."""
     rows = [("experiment", "seed", "outcome", "test AUROC", "val AUROC", "minutes")]
     for outcome in found:
-        run = Run(outcome.planned.folder)
+        run = RunFolder(outcome.planned.folder)
         figures = ("", "", "")
         if run.finished and outcome.word != "failed":
             result = run.result
             figures = (
-                f"{result['test']['auroc']:.3f}",
-                f"{result['val']['auroc']:.3f}",
-                f"{result['seconds'] / 60:.1f}",
+                f"{result.test['auroc']:.3f}",
+                f"{result.val['auroc']:.3f}",
+                f"{result.seconds / 60:.1f}",
             )
         rows.append((outcome.planned.experiment, str(outcome.planned.seed), outcome.word, *figures))
     counts = Counter(outcome.word for outcome in found)

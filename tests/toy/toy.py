@@ -11,7 +11,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from dfdc_lightning import atomic
+from dfdc_lightning.results.epochs import write_epochs
+from dfdc_lightning.results.result import Result, write_result
 from dfdc_lightning.runs import Run, command
 from dfdc_lightning.sweep import isolated
 
@@ -39,6 +40,29 @@ def meet(fate: str) -> None:
             time.sleep(600)
 
 
+def made_up(config: DictConfig) -> Result:
+    """Say what a finished run would, and where it ran."""
+    figures = {"auroc": 0.9, "accuracy": 0.8, "f1": 0.7, "eer": 0.1}
+    return Result(
+        study=config.study,
+        experiment=config.name,
+        seed=config.seed,
+        level="frame",
+        test=figures,
+        val=figures,
+        threshold=0.6,
+        best_epoch=1,
+        epochs=2,
+        seconds=120.0,
+        parameters=2,
+        trainable_parameters=1,
+        data={"counts": {}},
+        versions={},
+        hardware={"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid()},
+        config={"lr": config.lr},
+    )
+
+
 @hydra.main(version_base="1.3", config_path=".", config_name="toy")
 @isolated()
 def main(config: DictConfig) -> float:
@@ -46,13 +70,9 @@ def main(config: DictConfig) -> float:
     run = Run.claim(config)
     if not run.finished:
         with run.recording():
-            atomic.write_csv(run.metrics, ["epoch", "val/auroc", "seconds"], [[0, 0.5, 60]])
+            write_epochs(run.metrics_file, [{"epoch": 0, "val/auroc": 0.5, "seconds": 60}])
             meet(json.loads(os.environ.get("TOY_FATES", "{}")).get(str(config.seed), ""))
-            figures = {"auroc": 0.9, "accuracy": 0.8, "f1": 0.7, "eer": 0.1, "lr": config.lr}
-            shown = {"gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "process": os.getpid()}
-            about = {"experiment": config.name, "seed": config.seed, "seconds": 120.0, "epochs": 2}
-            best = {"best_epoch": 1, "test": figures, "val": figures}
-            atomic.write_json(run.result_file, about | best | shown)
+            write_result(run.result_file, made_up(config))
     return run.announce()
 
 
