@@ -41,7 +41,7 @@ class Forgeries(NamedTuple):
 
 def render_forgeries(root: Path, videos: int = 40) -> None:
     """Render pairs into a folder, and write their faces to forgeries.npz in it."""
-    render(root, videos=videos, seconds=1.0, fps=6)
+    render(root, videos=videos, size=(320, 240), seconds=1.0, fps=6, qp=20, cues={"seam": 1.0})
     faces, label, swapped = [], [], []
     originals = {
         Path(name).stem: Path(entry["original"]).stem
@@ -155,7 +155,7 @@ class Trained(NamedTuple):
 def train_run(root: Path) -> None:
     """Prepare eight pairs of videos and train on them: one epoch of a tiny network at 48 pixels."""
     run, videos, _ = Trained.below(root)
-    render(videos, videos=16, seconds=1.0, fps=8)
+    render(videos, videos=16, size=(320, 240), seconds=1.0, fps=8)
     preparation = FacePreparation(Haar(), frames=4, size=48)
     cache = FaceCache(Trained.below(root).cache)
     claim_profile(cache.root, preparation.settings)

@@ -118,7 +118,7 @@ def make(folder: Path, good: Path, one: list[Image], other: list[Image]) -> None
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("demo")
-    options = ["--videos=4", "--size=160x120", "--seconds=0.8"]
+    options = ["--videos=4", "--size=160x120", "--seconds=0.8", "--fps=15", "--codec=libx264"]
     done = run(sys.executable, "-m", "dfdc_lightning.demo", f"--out={out}", *options)
     assert done.returncode == 0, done.stderr
     return out

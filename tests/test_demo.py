@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,21 +16,28 @@ import av
 import cv2
 import numpy as np
 import pytest
+from scipy.stats import ks_2samp
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from dfdc_lightning.demo import DemoError, read_swaps, render
-from dfdc_lightning.demo.identity import Identity
+from dfdc_lightning.demo.cues import CUES, Ellipse, read_cues
+from dfdc_lightning.demo.identity import Person
 from dfdc_lightning.demo.scene import Scene
-from dfdc_lightning.demo.swap import Ellipse, Swap
 from dfdc_lightning.errors import UserError
 
 TINY = {"size": (160, 120), "seconds": 0.4, "fps": 10.0}
+ALL = {"seam": 1.0, "texture": 1.0, "temporal": 1.0, "none": 1.0}
 
 
 class Entry(NamedTuple):
     path: Path
     label: str
     original: str
+    method: str
 
 
 def entries(out: Path) -> dict[str, Entry]:
@@ -39,7 +47,9 @@ def entries(out: Path) -> dict[str, Entry]:
         for name, entry in json.loads(metadata.read_text()).items():
             assert entry["split"] == "train"
             original = entry.get("original", "").removesuffix(".mp4")
-            listed[name.removesuffix(".mp4")] = Entry(metadata.parent / name, entry["label"], original)
+            listed[name.removesuffix(".mp4")] = Entry(
+                metadata.parent / name, entry["label"], original, entry.get("method", "")
+            )
     return listed
 
 
@@ -51,7 +61,7 @@ def decoded(path: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """120 videos as the demo renders them, but with few frames of their two seconds."""
-    return render(tmp_path_factory.mktemp("crowd"), videos=120, fps=3, seed=2024, workers=2)
+    return render(tmp_path_factory.mktemp("crowd"), videos=120, seconds=2, fps=3, seed=2024, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +112,12 @@ def test_the_same_command_gives_the_same_bytes_every_time(tmp_path: Path) -> Non
 def test_another_seed_shows_other_people(tiny: Path, tmp_path: Path) -> None:
     other = render(tmp_path, videos=10, seed=6, **TINY)
     assert not entries(other).keys() & entries(tiny).keys()
-    people = [Identity.draw(np.random.default_rng([seed, 0, 0])) for seed in (5, 6)]
+    people = [Person.draw(np.random.default_rng([seed, 0, 0])).look() for seed in (5, 6)]
     assert people[0] != people[1]
 
 
 def test_a_video_is_h264_with_keyframes_as_asked(tmp_path: Path) -> None:
-    out = render(tmp_path, videos=2, size=(160, 120), seconds=1.5, fps=10, gop=6, seed=3)
+    out = render(tmp_path, videos=2, size=(160, 120), seconds=1.5, fps=10, gop=6, seed=3, codec="libx264")
     path = next(iter(entries(out).values())).path
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -145,7 +155,7 @@ class Sighting(NamedTuple):
             for x, y, width, height in self.boxes
             if np.hypot(x + width / 2 - self.region.x, y + height / 2 - self.region.y)
             < 0.6 * self.region.radius_x
-            and 1.2 < width / self.region.radius_x < 4
+            and 0.9 < width / self.region.radius_x < 4
         ]
         return float(max(fitting, default=0))
 
@@ -181,6 +191,7 @@ def test_yunet_finds_the_face_in_98_of_100_frames(crowd: Path, shared: Path) -> 
     yunet = cv2.FaceDetectorYN.create(str(model), "", (320, 240), score_threshold=0.6)
 
     def boxes_in(frame: np.ndarray) -> np.ndarray:
+        yunet.setInputSize(frame.shape[1::-1])
         found = yunet.detect(frame)[1]
         return np.empty((0, 4)) if found is None else found[:, :4]
 
@@ -193,72 +204,141 @@ def test_face_size_does_not_tell_the_label(seen_by_haar: list[Sighting]) -> None
     assert max(auroc, 1 - auroc) < 0.65
 
 
-def global_statistics(path: Path) -> dict[str, float]:
-    """What a detector should not need: figures of the whole frame and of the file."""
-    frames = decoded(path)
+def shortcuts(entry: Entry, seen: list[Sighting]) -> list[float]:
+    """What a detector should not need: facts of the file, figures of the whole frame, and the face's size."""
+    with av.open(str(entry.path)) as container:
+        stream = container.streams.video[0]
+        rate = 8 * entry.path.stat().st_size / float(stream.duration * stream.time_base)
+        facts = [
+            stream.width, stream.height, float(stream.average_rate), stream.frames, np.log(rate),
+            stream.codec_context.name == "h264",
+        ]  # fmt: skip
+    frames = decoded(entry.path)
     grey = [cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in frames]
-    blue, green, red = frames.mean((0, 1, 2))
-    return {
-        "red": red,
-        "green": green,
-        "blue": blue,
-        "brightness": float(np.mean(grey)),
-        "contrast": float(np.mean([image.std() for image in grey])),
-        "sharpness": float(np.mean([cv2.Laplacian(image, cv2.CV_32F).var() for image in grey])),
-        "file size": path.stat().st_size,
-    }
+    sharpness = np.log(np.mean([cv2.Laplacian(image, cv2.CV_32F).var() for image in grey]))
+    size = np.mean([sighting.size for sighting in seen])
+    return [*facts, *frames.mean((0, 1, 2)), np.mean([image.std() for image in grey]), sharpness, size]
 
 
-def test_no_global_statistic_tells_the_label(crowd: Path) -> None:
-    listed = list(entries(crowd).values())
-    fake = [entry.label == "FAKE" for entry in listed]
-    statistics = [global_statistics(entry.path) for entry in listed]
-    for name in statistics[0]:
-        auroc = roc_auc_score(fake, [values[name] for values in statistics])
-        assert max(auroc, 1 - auroc) < 0.65, name
-
-
-@pytest.fixture(scope="module")
-def forgery() -> list[tuple[np.ndarray, np.ndarray, Ellipse, float]]:
-    """Frames of one scene before and after the swap, not encoded, with the region and the head's middle."""
-    scene = Scene(np.random.default_rng([1, 0]), (320, 240))
-    swap = Swap(np.random.default_rng([1, 1]), scene)
-    return [(frame, *swap.apply(frame, pose), pose.x) for pose, frame in scene.frames(20, 10)]
-
-
-def test_only_the_listed_region_is_swapped(
-    forgery: list[tuple[np.ndarray, np.ndarray, Ellipse, float]],
+def test_no_fact_of_the_file_and_no_global_statistic_tells_the_label(
+    crowd: Path, seen_by_haar: list[Sighting]
 ) -> None:
-    for real, fake, region, _ in forgery:
-        mask = np.zeros(real.shape[:2], np.uint8)
-        centre, radii = (round(region.x), round(region.y)), (region.radius_x, region.radius_y)
-        cv2.ellipse(mask, centre, tuple(round(r) + 2 for r in radii), region.degrees, 0, 360, 1, -1)
-        assert np.array_equal(real[mask == 0], fake[mask == 0])
-        cv2.ellipse(mask, centre, tuple(round(0.7 * r) for r in radii), region.degrees, 0, 360, 2, -1)
-        assert (real[mask == 2] != fake[mask == 2]).any(-1).mean() > 0.8
-
-
-def test_the_patch_slips_and_flickers_but_the_real_face_does_not(
-    forgery: list[tuple[np.ndarray, np.ndarray, Ellipse, float]],
-) -> None:
-    slip = np.diff([region.x - middle for _, _, region, middle in forgery])
-    assert 0.5 < slip.std() < 6  # pixels, of a face about a hundred wide
-    level = np.array(
+    listed = entries(crowd)
+    facts = np.array(
         [
-            [
-                image[int(r.y) - 20 : int(r.y) + 20, int(r.x) - 15 : int(r.x) + 15].mean()
-                for image in (real, fake)
-            ]
-            for real, fake, r, _ in forgery
+            shortcuts(entry, seen_by_haar[2 * index : 2 * index + 2])
+            for index, entry in enumerate(listed.values())
         ]
     )
-    real_flicker, fake_flicker = np.abs(np.diff(np.log(level), axis=0)).mean(0)
-    assert fake_flicker > 2 * real_flicker
+    fake = np.array([entry.label == "FAKE" for entry in listed.values()])
+    groups = [entry.original or name for name, entry in listed.items()]
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
+    scores = cross_val_predict(
+        classifier, facts, fake, groups=groups, cv=GroupKFold(10), method="decision_function"
+    )
+    assert roc_auc_score(fake, scores) < 0.6
+    for column in facts.T:
+        auroc = roc_auc_score(fake, column)
+        assert max(auroc, 1 - auroc) < 0.6
+
+
+class Take(NamedTuple):
+    """Frames of a scene before encoding: those of the REAL video, of a FAKE, and where that is forged."""
+
+    real: np.ndarray
+    fake: np.ndarray
+    regions: list[Ellipse | None]
+
+
+def take(cue: str, strength: float = 1.0, seed: int = 1, frames: int = 12, gop: int = 4) -> Take:
+    scene = Scene(np.random.default_rng([seed, 0]), (320, 240))
+    real = scene.look(scene.person)
+    forged = CUES[cue](np.random.default_rng([seed, 1]), scene, real, strength, gop)
+    pictures, regions = [], []
+    for index, pose in enumerate(scene.poses(frames, Fraction(10))):
+        planes = (
+            scene.frame(index, pose, real),
+            scene.frame(index, pose, forged.look(index), forged.patch(pose)),
+        )
+        pictures.append([cv2.cvtColor(plane, cv2.COLOR_YUV2RGB_I420) for plane in planes])
+        regions.append(forged.ellipse(pose))
+    return Take(*np.swapaxes(np.array(pictures), 0, 1), regions)
+
+
+@pytest.mark.parametrize("cue", ["seam", "texture"])
+def test_only_the_listed_region_is_forged(cue: str) -> None:
+    for real, fake, region in zip(*take(cue), strict=True):
+        mask = np.zeros(real.shape[:2], np.uint8)
+        centre, radii = (round(region.x), round(region.y)), (region.radius_x, region.radius_y)
+        cv2.ellipse(mask, centre, tuple(round(r) + 3 for r in radii), region.degrees, 0, 360, 1, -1)
+        assert np.array_equal(real[mask == 0], fake[mask == 0])
+        assert (real != fake).any(-1)[mask == 1].mean() > 0.4
+
+
+@pytest.mark.parametrize("cue", ["seam", "texture", "temporal"])
+def test_a_stronger_cue_changes_more(cue: str) -> None:
+    weak, strong = (
+        np.abs(one.real.astype(int) - one.fake).mean() for one in (take(cue, 0.2), take(cue, 1.0))
+    )
+    assert 0 < weak < 0.9 * strong
+
+
+def test_a_placebo_is_the_real_video_before_encoding() -> None:
+    real, fake, regions = take("none")
+    assert np.array_equal(real, fake)
+    assert set(regions) == {None}
+
+
+def test_a_temporal_fake_changes_at_keyframes_only() -> None:
+    alone = take("temporal", gop=12)
+    assert np.array_equal(alone.real, alone.fake)
+    turned = take("temporal", gop=4)
+    changes = np.abs(np.diff((turned.fake.astype(int) - turned.real), axis=0)).mean((1, 2, 3))
+    assert changes[[3, 7]].min() > 2 * np.delete(changes, [3, 7]).max()
+
+
+def test_a_turned_person_has_the_distribution_of_any_person() -> None:
+    rng = np.random.default_rng(0)
+    people = [Person.draw(rng) for _ in range(1500)]
+    for degrees in (30, 90):
+        turned = [person.turned(Person.draw(rng), degrees) for person in people]
+        one, other = (
+            np.array(
+                [np.concatenate([np.ravel(trait) for trait in (*who[:-1], light)]) for who, light in looks]
+            )
+            for looks in ([person.look() for person in crowd] for crowd in (people, turned))
+        )
+        assert min(ks_2samp(*columns).pvalue for columns in zip(one.T, other.T, strict=True)) > 1e-4
+
+
+def test_a_single_frame_cannot_tell_a_temporal_fake_and_frames_together_can() -> None:
+    """As exchangeable as the persons are: 8 x 8 pixels of each frame, and their deviation over time."""
+    pairs = [take("temporal", seed=seed, frames=4, gop=1) for seed in range(48)]
+    small = np.array(
+        [
+            [cv2.resize(frame, (8, 8), interpolation=cv2.INTER_AREA).ravel() for frame in frames]
+            for pair in pairs
+            for frames in (pair.real, pair.fake)
+        ],
+        np.float64,
+    )
+    label, group = np.tile([0, 1], len(pairs)), np.repeat(np.arange(len(pairs)), 2)
+
+    def auroc(features: np.ndarray, times: int) -> float:
+        scores = cross_val_predict(
+            make_pipeline(StandardScaler(), LogisticRegression(C=0.01)),
+            features, label.repeat(times), groups=group.repeat(times), cv=GroupKFold(8),
+            method="decision_function",
+        )  # fmt: skip
+        return float(roc_auc_score(label.repeat(times), scores))
+
+    assert abs(auroc(small.reshape(-1, small.shape[-1]), 4) - 0.5) < 0.1
+    assert auroc(np.log1p(small.std(1)), 1) > 0.9
 
 
 def test_swaps_name_every_fake_and_every_frame(tiny: Path, tmp_path: Path) -> None:
     regions = read_swaps(tiny)
-    assert regions.keys() == {name for name, entry in entries(tiny).items() if entry.label == "FAKE"}
+    assert regions.keys() == {name for name, entry in entries(tiny).items() if entry.method}
     for ellipses in regions.values():
         assert len(ellipses) == 4
         assert all(0 < e.x < 160 and 0 < e.y < 120 and 5 < e.radius_x < e.radius_y for e in ellipses)
@@ -273,7 +353,9 @@ def test_swaps_name_every_fake_and_every_frame(tiny: Path, tmp_path: Path) -> No
         ("size", (64, 64)),
         ("videos", 1),
         ("gop", 0),
-        ("crf", 52),
+        ("qp", 52),
+        ("codec", "theora"),
+        ("placebo_parts", 2),
         ("fps", 0),
         ("seconds", 0),
         ("seconds", float("nan")),
@@ -285,9 +367,49 @@ def test_swaps_name_every_fake_and_every_frame(tiny: Path, tmp_path: Path) -> No
     ],
 )
 def test_an_impossible_setting_is_named(setting: str, value: object, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"^{setting}(=| must be )"):
+    with pytest.raises(UserError, match=f"^{setting} must be "):
         render(tmp_path / "out", **{setting: value})
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("cues", "said"),
+    [
+        ({"blur": 1.0}, "cues must be one of seam, texture, temporal, none \\(got blur\\)"),
+        ({"seam": 0}, "cues: the strength of seam must be a number above 0"),
+        ({"seam": 1.5}, "cues: the strength of seam must be a number .*1.5"),
+        ({"none": 0.5}, "cues: none must be without a strength"),
+        ({}, "cues must name at least one of seam"),
+    ],
+)
+def test_an_impossible_cue_is_named(cues: dict[str, float], said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{said}"):
+        render(tmp_path / "out", cues=cues)
+
+
+def test_cues_are_read_from_one_word() -> None:
+    assert read_cues("seam=0.5,temporal,none") == {"seam": 0.5, "temporal": 1.0, "none": 1.0}
+    with pytest.raises(UserError, match="cues: the strength of seam must be a number"):
+        read_cues("seam=much")
+
+
+def test_temporal_needs_two_keyframes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gop must be below the 4 frames of a video where cues has temporal"):
+        render(tmp_path, videos=2, gop=4, cues=ALL, **TINY)
+
+
+def test_every_fake_has_its_cue_and_the_placebo_stays_in_the_last_parts(tmp_path: Path) -> None:
+    listed = entries(render(tmp_path, videos=48, parts=4, placebo_parts=1, cues=ALL, **TINY))
+    by_part: dict[str, list[str]] = {}
+    for entry in listed.values():
+        assert bool(entry.method) == (entry.label == "FAKE")
+        if entry.method:
+            by_part.setdefault(entry.path.parent.name[-1], []).append(entry.method)
+    assert {part: set(methods) for part, methods in by_part.items()} == {
+        **{part: {"seam", "texture", "temporal"} for part in "012"},
+        "3": {"seam", "texture", "temporal", "none"},
+    }
+    assert max(by_part["0"].count(cue) for cue in ("seam", "texture", "temporal")) == 2
 
 
 def test_a_folder_with_other_videos_is_refused(tiny: Path, tmp_path: Path) -> None:
@@ -304,7 +426,7 @@ def test_the_command_renders_and_turns_errors_into_one_sentence(tmp_path: Path) 
     ).stdout.strip() == str(tmp_path)
     assert len(entries(tmp_path)) == 2
     for more, said in (
-        (["--crf", "99"], "error: crf=99"),
+        (["--qp", "99"], "error: qp must be a whole number from 0 to 51 (got 99)"),
         (["--out", str(tmp_path / "swaps.json" / "out")], "error: --out "),
     ):
         failed = subprocess.run([*command, *more], capture_output=True, text=True, check=False)

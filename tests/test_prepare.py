@@ -48,7 +48,15 @@ FACES = FacePreparation(Middle(), size=32)
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three parts with 45 videos, two FAKEs from each REAL."""
     out = tmp_path_factory.mktemp("demo")
-    options = ["--videos=45", "--fakes-per-real=2", "--parts=3", "--size=160x120", "--seconds=0.8"]
+    options = [
+        "--videos=45",
+        "--fakes-per-real=2",
+        "--parts=3",
+        "--size=160x120",
+        "--seconds=0.8",
+        "--fps=15",
+        "--codec=libx264",
+    ]
     done = run(sys.executable, "-m", "dfdc_lightning.demo", f"--out={out}", *options)
     assert done.returncode == 0, done.stderr
     return out

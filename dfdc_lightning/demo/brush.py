@@ -8,6 +8,8 @@ Colour = tuple[float | int, float | int, float | int]
 Plane = Float32[np.ndarray, "h w"]
 Image = Float32[np.ndarray, "h w 3"]
 Picture = UInt8[np.ndarray, "h w 3"]
+Plane8 = UInt8[np.ndarray, "_ _"]
+Planes = UInt8[np.ndarray, "_ _"]  # I420, as encoders take it: luma above, both chromas at half size below
 
 
 def step(edge: Float[np.ndarray, "h w"], softness: float) -> Plane:
@@ -49,12 +51,9 @@ def paste(
         texture: RGB.
         alpha: Opacity of the texture, 0-1.
         matrix: Affine map from pixels of the texture to pixels of the frame.
-        gain: Factor a channel.
+        gain: Factor of each channel.
     """
-    height, width = texture.shape[:2]
-    corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float32)
-    x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int), 0).tolist()
-    x1, y1 = np.minimum(np.ceil(corners.max(1)).astype(int) + 1, (frame.shape[1], frame.shape[0])).tolist()
+    x0, y0, x1, y1 = extent(matrix, texture.shape, frame.shape)
     local = matrix - np.array([[0, 0, x0], [0, 0, y0]], np.float32)
     size = x1 - x0, y1 - y0
     lit = cv2.multiply(texture, (*gain.tolist(), 0.0))
@@ -62,3 +61,21 @@ def paste(
     opacity = cv2.warpAffine(alpha, local, size, flags=cv2.INTER_LINEAR)
     region = frame[y0:y1, x0:x1]
     region[:] = cv2.blendLinear(warped, np.ascontiguousarray(region), opacity, 1 - opacity)
+
+
+def extent(
+    matrix: Float32[np.ndarray, "2 3"], texture: tuple[int, ...], frame: tuple[int, ...]
+) -> tuple[int, int, int, int]:
+    """Left, upper, right and lower end of where a texture comes to lie in a frame, of shapes (h, w, …)."""
+    height, width = texture[:2]
+    corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float32)
+    x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int), 0).tolist()
+    x1, y1 = np.minimum(np.ceil(corners.max(1)).astype(int) + 1, (frame[1], frame[0])).tolist()
+    return x0, y0, x1, y1
+
+
+def split(planes: Planes) -> tuple[Plane8, Plane8, Plane8]:
+    """The luma and both chromas of a frame, as views."""
+    height, width = planes.shape[0] * 2 // 3, planes.shape[1]
+    first, second = planes[height:].reshape(2, height // 2, width // 2)
+    return planes[:height], first, second

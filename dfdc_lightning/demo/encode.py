@@ -1,4 +1,4 @@
-"""Frames to a real H.264 file: what cameras and DFDC give, keyframes as rare as asked for."""
+"""Frames to a real mp4 file: what cameras and DFDC give, keyframes as rare as asked for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,48 +7,62 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import cv2
 
 from dfdc_lightning import atomic
-from dfdc_lightning.demo.brush import Picture
+from dfdc_lightning.demo.brush import Planes
+
+ENCODERS = ("libx264", "mpeg4")
 
 
 class Codec(NamedTuple):
     """How a video is encoded.
 
-    `gop` is the distance of keyframes in frames (DFDC: 250), `crf` the quality (0 lossless to 51 worst) and
-    `preset` the speed of x264.
+    The quantizer is constant and a keyframe ends every reference to earlier frames, so that what a frame
+    looks like after decoding depends on no other frames than those since the last keyframe.
+
+    Attributes:
+        fps: Frames per second.
+        gop: Distance of keyframes in frames (DFDC: 250).
+        qp: H.264's quantizer, 0 lossless to 51 worst; MPEG-4's is as coarse.
+        preset: The speed of x264.
+        name: FFmpeg's name of the encoder, one of `ENCODERS`.
     """
 
     fps: Fraction
     gop: int = 250
-    crf: int = 23
-    preset: str = "veryfast"
+    qp: int = 24
+    preset: str = "ultrafast"
+    name: str = "libx264"
+
+    def options(self) -> dict[str, str]:
+        """FFmpeg's words for it."""
+        if self.name == "mpeg4":
+            step = str(min(max(round(2 ** ((self.qp - 12) / 6)), 1), 31))  # H.264's doubles every 6
+            return {"g": str(self.gop), "qmin": step, "qmax": step, "sc_threshold": "1000000000", "bf": "0"}
+        # The bytes must depend neither on the number of cores nor on chance: x264's macroblock tree reads
+        # memory nobody wrote, so that equal frames give other files from one time to the next.
+        return {
+            "preset": self.preset,
+            "qp": str(self.qp),
+            "g": str(self.gop),
+            "keyint_min": str(min(self.gop, 25)),
+            "sc_threshold": "0",
+            "mbtree": "0",
+        }
 
 
 class Encoder:
     """An open mp4 file; see `encoding`."""
 
     def __init__(self, container: av.container.OutputContainer, size: tuple[int, int], codec: Codec) -> None:
-        options = {
-            "preset": codec.preset,
-            "crf": str(codec.crf),
-            "g": str(codec.gop),
-            "keyint_min": str(min(codec.gop, 25)),
-            "sc_threshold": "0",
-            # The bytes must depend neither on the number of cores nor on chance: x264's macroblock tree reads
-            # memory nobody wrote, so that equal frames give other files from one time to the next.
-            "threads": "1",
-            "mbtree": "0",
-        }
         self._container = container
-        self._stream = container.add_stream("libx264", rate=codec.fps, options=options)
+        options = {**codec.options(), "threads": "1"}
+        self._stream = container.add_stream(codec.name, rate=codec.fps, options=options)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
 
-    def write(self, frame: Picture) -> None:
-        """Append one RGB frame."""
-        planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)  # three times as fast as FFmpeg's own conversion
+    def write(self, planes: Planes) -> None:
+        """Append one frame."""
         self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
 
     def flush(self) -> None:
@@ -58,7 +72,7 @@ class Encoder:
 
 @contextmanager
 def encoding(path: Path, size: tuple[int, int], codec: Codec) -> Iterator[Encoder]:
-    """Open an H.264 mp4 file that appears whole when the block ends well, and not at all otherwise.
+    """Open an mp4 file that appears whole when the block ends well, and not at all otherwise.
 
     Args:
         path: The file to make.

@@ -2,29 +2,29 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from dfdc_lightning import atomic, checks
-from dfdc_lightning.demo.encode import Codec, encoding
+from dfdc_lightning.demo.cues import CUES, PLACEBO, Ellipse, check_cues
+from dfdc_lightning.demo.encode import ENCODERS, encoding
+from dfdc_lightning.demo.film import Film, Fixed
 from dfdc_lightning.demo.scene import Scene
-from dfdc_lightning.demo.swap import Ellipse, Swap
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
 
-_SCENE, _SWAP = 0, 1  # what a random generator is for
-_PICTURES = 2  # raise it when the same settings begin to give other pixels
+_SCENE, _CUE, _FILM, _CODEC = range(4)  # what a random generator is for
+_PICTURES = 3  # raise it when the same settings begin to give other pixels
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-_SMALLEST = 96  # pixels; below that no detector sees a face
+_SMALLEST = 96  # pixels; below that no face detector sees a face
+STRENGTHS: Mapping[str, float] = {"seam": 0.5, "texture": 0.5, "temporal": 1.0}
 
 
 class DemoError(UserError):
@@ -35,47 +35,61 @@ class Plan(NamedTuple):
     """Everything that decides which files are rendered and every pixel in them; see `folder.render`."""
 
     videos: int = 240
-    size: tuple[int, int] = (320, 240)
-    seconds: float | int = 2.0
-    fps: float | int = 15.0
-    gop: int = 250
-    crf: int = 23
-    preset: str = "veryfast"
+    fixed: Fixed = Fixed()
     fakes_per_real: int = 1
     parts: int = 1
     seed: int = 0
-
-    @property
-    def frames(self) -> int:
-        """Frames of each video."""
-        return round(self.seconds * self.fps)
+    cues: Mapping[str, float] = STRENGTHS
+    placebo_parts: int | None = None
 
     def check(self) -> None:
         """Refuse what cannot be rendered.
 
         Raises:
-            DemoError: Naming the setting, its value and what is possible.
+            UserError: Naming the setting, its value and what is possible.
         """
-        width, height = self.size
-        if width % 2 or height % 2 or min(self.size) < _SMALLEST:
+        checks.whole("videos", self.videos, 2)
+        for name in ("fakes_per_real", "parts"):
+            checks.whole(name, getattr(self, name), 1)
+        checks.whole("seed", self.seed)
+        if self.placebo_parts is not None:
+            checks.whole("placebo_parts", self.placebo_parts, 1, self.parts)
+        check_cues(self.cues)
+        self._check_fixed()
+
+    def _check_fixed(self) -> None:
+        fixed = self.fixed
+        if fixed.size is not None:
+            width, height = fixed.size
+            if width % 2 or height % 2 or min(fixed.size) < _SMALLEST:
+                raise DemoError(
+                    f"size must be even numbers of at least {_SMALLEST}, as 320x240 (got {width}x{height})"
+                )
+        if fixed.seconds is not None:
+            checks.number("seconds", fixed.seconds, above=0)
+        if fixed.fps is not None:
+            checks.number("fps", fixed.fps, 1, 240)
+        if fixed.gop is not None:
+            checks.whole("gop", fixed.gop, 1)
+        if fixed.qp is not None:
+            checks.whole("qp", fixed.qp, 0, 51)
+        if fixed.codec is not None:
+            checks.one_of("codec", fixed.codec, ENCODERS)
+        checks.one_of("preset", fixed.preset, _PRESETS)
+        if fixed.fewest_frames < 1:
+            raise DemoError(f"seconds must be at least one frame at fps={fixed.fps} (got {fixed.seconds})")
+        if "temporal" in self.cues and fixed.gop is not None and fixed.fewest_frames <= fixed.gop:
             raise DemoError(
-                f"size={width}x{height}: give even numbers from {_SMALLEST} on, 320x240 for example"
+                f"gop must be below the {fixed.fewest_frames} frames of a video where cues has temporal, "
+                f"which shows from keyframe to keyframe (got {fixed.gop})"
             )
-        for name, least in {
-            "videos": 2,
-            "gop": 1,
-            "fakes_per_real": 1,
-            "parts": 1,
-            "crf": 0,
-            "seed": 0,
-        }.items():
-            checks.whole(name, getattr(self, name), least, 51 if name == "crf" else math.inf)
-        checks.one_of("preset", self.preset, _PRESETS)
-        checks.number("fps", self.fps, 1, 240)
-        if not math.isfinite(self.seconds) or self.frames < 1:
-            raise DemoError(
-                f"seconds={self.seconds:g} at fps={self.fps:g} is not one frame: give more seconds"
-            )
+
+    def cue(self, group: int, member: int) -> str:
+        """The cue of a group's FAKE: all that its part has take turns."""
+        part, turn = group % self.parts, group // self.parts
+        placebo = self.parts - (self.parts if self.placebo_parts is None else self.placebo_parts) <= part
+        names = [name for name in CUES if name in self.cues and (placebo or name != PLACEBO)]
+        return names[(part + turn + member - 1) % len(names)] if names else PLACEBO
 
     def groups(self) -> list[list[str]]:
         """Names of the videos of every group: the REAL one, then its FAKEs.
@@ -97,49 +111,58 @@ class Plan(NamedTuple):
 def render(
     out: Path,
     videos: int = 240,
-    size: tuple[int, int] = (320, 240),
-    seconds: float | int = 2.0,
-    fps: float | int = 15.0,
-    gop: int = 250,
-    crf: int = 23,
-    preset: str = "veryfast",
+    size: tuple[int, int] | None = None,
+    seconds: float | int | None = None,
+    fps: float | int | None = None,
+    gop: int | None = None,
+    qp: int | None = None,
+    preset: str = "ultrafast",
+    codec: str | None = None,
     fakes_per_real: int = 1,
     parts: int = 1,
     seed: int = 0,
+    cues: Mapping[str, float] = STRENGTHS,
+    placebo_parts: int | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Render talking heads and their swaps: `out/dfdc_train_part_N/*.mp4` with metadata.json, and swaps.json.
+    """Render talking heads and forgeries: `out/dfdc_train_part_N/*.mp4` with metadata.json, and swaps.json.
 
-    Pixels follow from `seed` and the video's number alone, neither from `videos` nor from `workers`. A folder
-    that holds exactly this data set already is left as it is.
+    What is None varies from video to video, with one distribution for both labels. Pixels follow from `seed`,
+    `cues` and the video's number alone, neither from `videos` nor from `workers`. A folder that holds exactly
+    this data set already is left as it is.
 
     Args:
         out: Folder of the parts.
         videos: How many videos, REAL and FAKE together.
         size: Width and height in pixels, both even.
         seconds: Length of each video.
-        fps: Frames a second.
+        fps: Frames per second.
         gop: Distance of keyframes in frames.
-        crf: x264's quality, 0 lossless to 51 worst.
+        qp: Quantizer, 0 lossless to 51 worst.
         preset: x264's speed, "ultrafast" to "veryslow".
+        codec: FFmpeg's name of the encoder, one of `encode.ENCODERS`.
         fakes_per_real: FAKEs made from each REAL; 1 gives half and half.
         parts: Number of part folders; a REAL and its FAKEs share one.
         seed: Another seed, other people.
+        cues: Strength of each cue, above 0 to 1; `none` has no strength. Each FAKE shows one of them.
+        placebo_parts: How many of the last parts have the cue `none`, so that a split by part keeps it out of
+            training; None allows it in all of them, where it is label noise.
         workers: Threads; None takes every core this process may use.
 
     Returns:
         `out`.
 
     Raises:
-        DemoError: When a setting is impossible, or `out` holds other videos or a damaged swaps.json.
+        UserError: When a setting is impossible, or `out` holds other videos or a damaged swaps.json.
         OSError: When `out` cannot be written.
     """
     out = Path(out)
-    plan = Plan(videos, size, seconds, fps, gop, crf, preset, fakes_per_real, parts, seed)
+    fixed = Fixed(size, seconds, fps, gop, qp, codec, preset)
+    plan = Plan(videos, fixed, fakes_per_real, parts, seed, dict(cues), placebo_parts)
     plan.check()
     if workers is not None:
         checks.whole("workers", workers, 1)
-    settings = {**plan._asdict(), "size": list(size), "pictures": _PICTURES}
+    settings = json.loads(json.dumps({**plan._asdict(), "fixed": fixed._asdict(), "pictures": _PICTURES}))
     if (out / "swaps.json").is_file() and _read(out)["settings"] == settings:
         return out
     groups = plan.groups()
@@ -147,19 +170,21 @@ def render(
     (out / "swaps.json").unlink(missing_ok=True)  # it says that everything is there
     swaps: dict[str, list[Ellipse]] = {}
     with tally("demo videos", videos, "videos") as done, ThreadPoolExecutor(workers or cores()) as pool:
-        for regions in pool.map(
-            lambda number: _render_group(out, plan, number, groups[number]), range(len(groups))
+        for group, regions in zip(
+            groups,
+            pool.map(lambda number: _render_group(out, plan, number, groups[number]), range(len(groups))),
+            strict=True,
         ):
             swaps |= regions
-            done.advance(1 + len(regions))
+            done.advance(len(group))
     for part in range(min(parts, len(groups))):
-        atomic.write_json(_part(out, part) / "metadata.json", _metadata(groups[part::parts]))
+        atomic.write_json(_part(out, part) / "metadata.json", _metadata(plan, groups, part))
     atomic.write_json(out / "swaps.json", {"settings": settings, "swaps": swaps})
     return out
 
 
 def read_swaps(out: Path) -> dict[str, list[Ellipse]]:
-    """The swapped region in every frame of every FAKE of a rendered data set, by video id (no .mp4).
+    """The forged region in every frame of every FAKE with a cue, by video id (no .mp4).
 
     Raises:
         DemoError: When `out` holds no swaps.json, or a damaged one.
@@ -184,34 +209,53 @@ def _part(out: Path, number: int) -> Path:
 
 
 def _render_group(out: Path, plan: Plan, number: int, names: Sequence[str]) -> dict[str, list[Ellipse]]:
-    """Render one REAL video and its FAKEs side by side; returns the swapped regions of each FAKE."""
-    scene = Scene(np.random.default_rng([plan.seed, number, _SCENE]), plan.size)
-    swaps = {
-        name: Swap(np.random.default_rng([plan.seed, number, _SWAP, member]), scene)
-        for member, name in enumerate(names[1:], start=1)
+    """Render one REAL video and its FAKEs side by side; returns the forged regions of each FAKE.
+
+    All of them share the scene and the film; each is encoded in its own way.
+    """
+
+    def rng(purpose: int, *more: int) -> np.random.Generator:
+        return np.random.default_rng([plan.seed, number, purpose, *more])
+
+    film = Film.draw(rng(_FILM), plan.fixed)
+    scene = Scene(rng(_SCENE), film.size)
+    real = scene.look(scene.person)
+    codecs = [film.codec(rng(_CODEC, member), plan.fixed) for member in range(len(names))]
+    kinds = [plan.cue(number, member) if member else PLACEBO for member in range(len(names))]
+    cues = [
+        CUES[kind](rng(_CUE, member), scene, real, plan.cues.get(kind, 1.0), codec.gop)
+        for member, (kind, codec) in enumerate(zip(kinds, codecs, strict=True))
+    ]
+    regions: dict[str, list[Ellipse]] = {
+        name: [] for name, cue in zip(names, cues, strict=True) if cue.region is not None
     }
-    codec = Codec(Fraction(plan.fps).limit_denominator(1001), plan.gop, plan.crf, plan.preset)
-    regions: dict[str, list[Ellipse]] = {name: [] for name in swaps}
     with ExitStack() as files:
         folder = _part(out, number % plan.parts)
-        videos = {
-            name: files.enter_context(encoding(folder / f"{name}.mp4", plan.size, codec)) for name in names
-        }
-        for pose, frame in scene.frames(plan.frames, plan.fps):
-            videos[names[0]].write(frame)
-            for name, swap in swaps.items():
-                forged, region = swap.apply(frame, pose)
-                videos[name].write(forged)
-                regions[name].append(region)
+        videos = [
+            files.enter_context(encoding(folder / f"{name}.mp4", film.size, codec))
+            for name, codec in zip(names, codecs, strict=True)
+        ]
+        for index, pose in enumerate(scene.poses(film.frames, film.fps)):
+            for name, cue, video in zip(names, cues, videos, strict=True):
+                video.write(scene.frame(index, pose, cue.look(index), cue.patch(pose)))
+                region = cue.ellipse(pose)
+                if region is not None:
+                    regions[name].append(region)
     return regions
 
 
-def _metadata(groups: Sequence[Sequence[str]]) -> dict[str, dict[str, str]]:
+def _metadata(plan: Plan, groups: Sequence[Sequence[str]], part: int) -> dict[str, dict[str, str]]:
     entries: dict[str, dict[str, str]] = {}
-    for real, *fakes in groups:
+    for number in range(part, len(groups), plan.parts):
+        real, *fakes = groups[number]
         entries[f"{real}.mp4"] = {"label": "REAL", "split": "train"}
-        for fake in fakes:
-            entries[f"{fake}.mp4"] = {"label": "FAKE", "split": "train", "original": f"{real}.mp4"}
+        for member, fake in enumerate(fakes, start=1):
+            entries[f"{fake}.mp4"] = {
+                "label": "FAKE",
+                "split": "train",
+                "original": f"{real}.mp4",
+                "method": plan.cue(number, member),
+            }
     return dict(sorted(entries.items()))
 
 

@@ -18,16 +18,19 @@ _EYE_ROWS, _MOUTH_ROWS = (-0.75, 0.3), (0.45, 1.2)
 class Head:
     """Textures of one person's head under one light.
 
-    `alpha` is the texture's opacity (0-1) and `unit` its pixels a face unit.
+    `alpha` is the texture's opacity (0-1) and `unit` its pixels per face unit.
 
     Args:
         who: The person.
         light: Direction towards the light (u, v, towards the camera), of any length.
-        unit: Pixels of the texture a face unit.
+        unit: Pixels of the texture per face unit.
+        blur: Standard deviation of the camera's blur in pixels.
     """
 
-    def __init__(self, who: Identity, light: tuple[float, float, float], unit: float) -> None:
-        self.who, self.unit = who, unit
+    def __init__(
+        self, who: Identity, light: tuple[float, float, float], unit: float, blur: float = 0.0
+    ) -> None:
+        self.who, self.unit, self._blur = who, unit, blur
         height, width = round((BOTTOM - TOP) * unit), round((RIGHT - LEFT) * unit)
         self._u = (LEFT + (np.arange(width, dtype=np.float32) + 0.5) / unit)[None, :].repeat(height, 0)
         self._v = (TOP + (np.arange(height, dtype=np.float32) + 0.5) / unit)[:, None].repeat(width, 1)
@@ -56,7 +59,8 @@ class Head:
                 rows = slice(round((top - TOP) * self.unit), round((bottom - TOP) * self.unit))
                 grid = self._u[rows], self._v[rows], self._shade[rows]
                 paint_part(image[rows], *grid, self.who, opening, self._soft)
-            self._states[eyes, mouth] = np.clip(image, 0, 255).astype(np.uint8)
+            seen = cv2.GaussianBlur(image, (0, 0), self._blur) if self._blur else image
+            self._states[eyes, mouth] = np.clip(seen, 0, 255).astype(np.uint8)
         return self._states[eyes, mouth]
 
     def _radius(self, grow: float) -> Plane:

@@ -1,15 +1,16 @@
 """One person talking in one room, under one light, before one camera: what a REAL and its FAKEs share."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from dfdc_lightning.demo.brush import Image, Picture, paint, paste, step
+from dfdc_lightning.demo.brush import Image, Picture, Plane, Planes, extent, paint, paste, split, step
 from dfdc_lightning.demo.heads import LEFT, MOUTH_STATES, TOP, Head
-from dfdc_lightning.demo.identity import Identity
+from dfdc_lightning.demo.identity import Identity, Person
 
 _GRAIN_MARGIN = 64  # the camera's grain is one noise picture, larger than the frame, shifted in every frame
 
@@ -30,7 +31,7 @@ class Pose(NamedTuple):
     mouth: int
 
     def matrix(self, texture_unit: float) -> Float32[np.ndarray, "2 3"]:
-        """Affine map from the pixels of a head's texture (`texture_unit` a face unit) to the frame's."""
+        """Affine map from the pixels of a head's texture (`texture_unit` per face unit) to the frame's."""
         angle = np.deg2rad(self.roll)
         across = np.array([np.cos(angle), np.sin(angle)]) * self.turn
         down = np.array([-np.sin(angle), np.cos(angle)])
@@ -87,44 +88,93 @@ class Motion:
         )
 
 
-class Scene:
-    """Renders the REAL video.
+class Look(NamedTuple):
+    """What a person looks like in a scene: the head, and the room with neck and clothes, also as planes."""
 
-    `head`, `light` (direction to it) and `tint` (the camera's factor a channel) are for the swap to match.
+    head: Head
+    room: Picture
+    planes: Planes
+
+
+class Patch(NamedTuple):
+    """What a forgery lays over a head: a texture as large as the head's, opacity, factor per channel."""
+
+    texture: Picture
+    alpha: Plane
+    gain: Float32[np.ndarray, "3"]
+
+
+class Scene:
+    """A room, a camera, a way of moving, and the person whom the REAL video shows.
+
+    All of these are drawn independently of each other. `unit` is the face's size in pixels, `tint` the
+    camera's factor per channel.
 
     Args:
         rng: Where every choice comes from; equal generators make equal scenes.
-        size: Width and height of the frame in pixels.
+        size: Width and height of the frame in pixels, both even.
     """
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
-        self.who = Identity.draw(rng)
-        self.light = float(rng.choice([-1, 1]) * rng.uniform(0.15, 0.6)), rng.uniform(-0.6, -0.25), 1.0
+        self.person = Person.draw(rng)
         self.tint = (rng.uniform(0.8, 1.12) * (1 + rng.normal(0, 0.04, 3))).astype(np.float32)
         self._motion = Motion(rng, size)
-        start = self._motion.at(0.0)
-        self.head = Head(self.who, self.light, start.unit)
-        room = _room(rng, size)
-        _dress(room, self.who, start, self.light[0], weave=_between(rng, 0.02, 0.5))
-        self._room = np.clip(room * self.tint, 0, 255).astype(np.uint8)
+        self._start = self._motion.at(0.0)
+        self.unit = self._start.unit
+        self._blur = _between(rng, 0.008, 0.035) * self.unit
+        self._empty_room = _room(rng, size)
+        self._weave = _between(rng, 0.02, 0.5)
         strength = _between(rng, 0.7, 6.0)
         grain = rng.standard_normal((size[1] + _GRAIN_MARGIN, size[0] + _GRAIN_MARGIN)) * strength
-        self._grain = cv2.merge([np.round(grain).astype(np.int16)] * 3)
+        self._brighter, self._darker = (
+            np.clip(np.round(g), 0, 255).astype(np.uint8) for g in (grain, -grain)
+        )
         self._shifts = rng.integers(0, _GRAIN_MARGIN, (997, 2))
 
-    def frames(self, count: int, fps: float | int) -> Iterator[tuple[Pose, Picture]]:
-        """`count` poses and RGB frames, in time order."""
-        height, width = self._room.shape[:2]
-        for index in range(count):
-            pose = self._motion.at(index / fps)
-            frame = self._room.copy()
-            texture = self.head.image(pose.eyes, pose.mouth)
-            paste(frame, texture, self.head.alpha, pose.matrix(self.head.unit), self.tint)
-            down, right = self._shifts[index % len(self._shifts)]
-            yield (
-                pose,
-                cv2.add(frame, self._grain[down : down + height, right : right + width], dtype=cv2.CV_8U),
-            )
+    def look(self, person: Person) -> Look:
+        """Put a person into the scene, in front of its camera."""
+        who, light = person.look()
+        room = self._empty_room.copy()
+        _dress(room, who, self._start, light[0], self._weave)
+        seen = cv2.GaussianBlur(room * self.tint, (0, 0), self._blur)
+        picture: Picture = np.clip(seen, 0, 255).astype(np.uint8)
+        return Look(self.head(who, light), picture, cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
+
+    def head(self, who: Identity, light: tuple[float, float, float]) -> Head:
+        """A head as this scene's camera sees it."""
+        return Head(who, light, self.unit, self._blur)
+
+    def poses(self, count: int, fps: Fraction) -> Iterator[Pose]:
+        """The poses of `count` frames, in time order."""
+        return (self._motion.at(index / float(fps)) for index in range(count))
+
+    def frame(self, index: int, pose: Pose, look: Look, patch: Patch | None = None) -> Planes:
+        """Draw one frame: the room, the head, what a forgery lays over it, and at last the camera's grain.
+
+        Args:
+            index: The frame's number, which the grain follows.
+            pose: The head's pose.
+            look: Who is in the scene.
+            patch: What lies over the head.
+        """
+        matrix = pose.matrix(self.unit)
+        x0, y0, x1, y1 = extent(matrix, look.head.alpha.shape, look.room.shape)
+        x0, y0, x1, y1 = x0 & ~1, y0 & ~1, (x1 + 1) & ~1, (y1 + 1) & ~1  # chroma is for two by two pixels
+        around = np.ascontiguousarray(look.room[y0:y1, x0:x1])
+        matrix -= np.array([[0, 0, x0], [0, 0, y0]], np.float32)
+        paste(around, look.head.image(pose.eyes, pose.mouth), look.head.alpha, matrix, self.tint)
+        if patch is not None:
+            paste(around, patch.texture, patch.alpha, matrix, self.tint * patch.gain)
+        planes = look.planes.copy()
+        changed = split(cv2.cvtColor(around, cv2.COLOR_RGB2YUV_I420))
+        for plane, part, scale in zip(split(planes), changed, (1, 2, 2), strict=True):
+            plane[y0 // scale : y1 // scale, x0 // scale : x1 // scale] = part
+        height, width = look.room.shape[:2]
+        down, right = self._shifts[index % len(self._shifts)]
+        window = slice(down, down + height), slice(right, right + width)
+        luma = planes[:height]
+        cv2.subtract(cv2.add(luma, self._brighter[window], dst=luma), self._darker[window], dst=luma)
+        return planes
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
