@@ -21,6 +21,7 @@ from dfdc_lightning.faces.profile import claim_profile
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.models.frame import FrameDetector
 from dfdc_lightning.models.sequence import SequenceDetector
+from dfdc_lightning.models.statpool import StatisticsPoolingDetector
 from dfdc_lightning.video.frames import read_frames
 
 ROOT = Path(__file__).parents[1]
@@ -104,6 +105,8 @@ def build(kind: str, backbone: nn.Module | None = None, trainable_layers: int | 
     backbone = SmallBackbone() if backbone is None else backbone
     if kind == "frame":
         return FrameDetector(backbone, **training)
+    if kind == "statpool":
+        return StatisticsPoolingDetector(backbone, hidden=16, **training)
     return SequenceDetector(backbone, hidden=16, **training)
 
 

@@ -125,6 +125,7 @@ def test_experiments_differ_from_baseline_in_what_they_ask_and_in_nothing_else()
     assert differences("lstm") == lstm
     assert differences("lstm_focal") == lstm | loss
     assert differences("lstm_15") == lstm | {"trainer.max_epochs", "model.scheduler.T_max"}
+    assert differences("statpool") == lstm
     unfreeze = {f"callbacks.gradual_unfreeze.{key}" for key in ("_target_", "epochs")}
     assert differences("effnet") == {"model.backbone.name"} | unfreeze
 

@@ -61,6 +61,16 @@ def test_a_trained_detector_says_the_same_in_onnxruntime(
     assert parity.clips == 5
 
 
+def test_statistics_pooling_can_be_exported_too(forgeries: Forgeries, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    detector = build("statpool")
+    faces = np.ascontiguousarray(forgeries.faces[:5, :3])
+    parity = Parity(
+        predict_with_maps(detector, faces), onnx_prediction(detector, faces, tmp_path / "model.onnx")
+    )
+    assert parity.logit < 1e-3 and parity.maps < 1e-3, str(parity)
+
+
 def test_an_efficientnet_can_be_exported_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     detector = build(

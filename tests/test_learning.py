@@ -48,7 +48,7 @@ class UntilLearnt(L.Callback):
 
 
 # (jpeg trains baseline's model.)
-@pytest.mark.parametrize("name", ["baseline", "focal", "effnet", "lstm"])
+@pytest.mark.parametrize("name", ["baseline", "focal", "effnet", "lstm", "statpool"])
 def test_training_auroc_reaches_095_on_real_deepfakes(name: str, source_pair: Path) -> None:
     config = experiment(
         name,

@@ -1,5 +1,6 @@
 """Detectors and their backbones: weights, normalisation, the one rule for scores, what trains."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.detector import Detector, probabilities, scores
 from dfdc_lightning.models.frame import FrameDetector
 from dfdc_lightning.models.sequence import SequenceDetector
+from dfdc_lightning.models.statpool import StatisticsPoolingDetector
 
 NAME = "test_efficientnet"  # timm's own, made for tests
 
@@ -43,6 +45,12 @@ def sequence_detector(**differences: Any) -> SequenceDetector:
     return SequenceDetector(timm_backbone(NAME, pretrained=False), hidden=8, **training(**differences)).eval()
 
 
+def statpool_detector(**differences: Any) -> StatisticsPoolingDetector:
+    torch.manual_seed(0)
+    backbone = timm_backbone(NAME, pretrained=False)
+    return StatisticsPoolingDetector(backbone, hidden=8, **training(**differences)).eval()
+
+
 @pytest.fixture
 def faces() -> torch.Tensor:
     return torch.randint(
@@ -63,9 +71,64 @@ def test_a_sequence_detector_depends_on_the_order_of_frames(faces: torch.Tensor)
     assert not torch.allclose(detector(faces), detector(faces[:, [2, 0, 1]]), atol=1e-7)
 
 
-def test_what_the_frames_add_makes_up_the_logit_of_a_clip(faces: torch.Tensor) -> None:
-    detector = sequence_detector()
+@pytest.mark.parametrize("make", [sequence_detector, statpool_detector])
+def test_what_the_frames_add_makes_up_the_logit_of_a_clip(
+    make: Callable[[], Detector], faces: torch.Tensor
+) -> None:
+    detector = make()
     assert torch.allclose(detector.frame_logits(faces).mean(1), detector(faces)[:, 0], atol=1e-6)
+
+
+def spread_features() -> torch.Tensor:
+    return torch.randn(5, 7, 32, generator=torch.Generator().manual_seed(0)).double()
+
+
+def test_statistics_pooling_depends_on_the_frames_and_not_on_their_order() -> None:
+    detector, features = statpool_detector_on(32), spread_features()
+    logits = detector.pooled(detector.head_logits(features))
+    assert torch.allclose(detector.pooled(detector.head_logits(features[:, torch.randperm(7)])), logits)
+    same_mean = features.mean(1, keepdim=True) + 2 * (features - features.mean(1, keepdim=True))
+    assert not torch.allclose(detector.pooled(detector.head_logits(same_mean)), logits, atol=1e-2)
+
+
+def test_statistics_pooling_is_the_head_on_mean_and_standard_deviation() -> None:
+    detector, features = statpool_detector_on(32), spread_features()
+    statistics = torch.cat([features.mean(1), features.std(1, correction=0)], 1)
+    expected = detector.head(detector.hidden(statistics).relu())
+    assert torch.allclose(detector.pooled(detector.head_logits(features)), expected)
+
+
+def test_a_frame_adds_to_statistics_pooling_what_its_weight_changes() -> None:
+    detector, features, step = statpool_detector_on(32), spread_features()[:1], 1e-6
+
+    def logit(weights: torch.Tensor) -> float:
+        mean = (weights @ features[0]) / weights.sum()
+        variance = (weights @ (features[0] - mean).square()) / weights.sum()
+        return float(detector.head(detector.hidden(torch.cat([mean, variance.sqrt()])).relu()).detach())
+
+    adds = detector.head_logits(features)[0] - logit(torch.ones(7).double())
+    for frame in range(7):
+        heavier = torch.ones(7).double()
+        heavier[frame] += step
+        assert (logit(heavier) - logit(torch.ones(7).double())) / step * 7 == pytest.approx(
+            adds[frame].item(), abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_gradients_of_statistics_pooling_flow_and_stay_finite(frames: int) -> None:
+    detector, features = statpool_detector_on(32), spread_features()[:, :1].repeat(1, frames, 1)
+    features[1:] += torch.randn(4, frames, 32)  # the first clip stands still: its deviation is 0
+    detector.pooled(detector.head_logits(features.requires_grad_())).sum().backward()
+    for values in (features.grad, detector.hidden.weight.grad, detector.head.weight.grad):
+        assert values is not None and values.isfinite().all() and values.abs().sum() > 0
+
+
+def statpool_detector_on(width: int) -> StatisticsPoolingDetector:
+    detector = statpool_detector().double()
+    detector.hidden = nn.Linear(2 * width, 16).double()
+    detector.head = nn.Linear(16, 1).double()
+    return detector
 
 
 def test_a_detector_states_its_level_and_one_frame_changes_nothing(faces: torch.Tensor) -> None:
