@@ -142,6 +142,8 @@ class Fault(NamedTuple):
 def fault(folder: Path, kills: int, seeds: Sequence[int] = (0, 1, 2), draws: int = 0) -> Fault:
     """Kill a 2×3 sweep at random moments, restart it each time, and compare with an undisturbed one.
 
+    The killed one lets two runs go side by side, the undisturbed one lets them go one after another.
+
     The moments are a random number of changes in the study's folder after each start, half of them at once,
     which is while something is being written, half of them up to half a second later.
 
@@ -156,13 +158,13 @@ def fault(folder: Path, kills: int, seeds: Sequence[int] = (0, 1, 2), draws: int
     study = folder / "multirun" / "killed"
     chance, killed = random.Random(draws), 0  # noqa: S311 - moments, no secrets
     while killed < kills:
-        process = start(folder, "-m", *sweep, "study=killed")
+        process = start(folder, "-m", *sweep, "study=killed", "at_once=2")
         if not survives(process, study, chance.randint(1, 8), chance.choice([0, chance.uniform(0, 0.5)])):
             killed += 1
             continue
         break  # it was faster than all the kills
-    finish(start(folder, "-m", *sweep, "study=killed", said=folder / "killed.txt"))
-    finish(start(folder, "-m", *sweep, "study=undisturbed", said=folder / "undisturbed.txt"))
+    finish(start(folder, "-m", *sweep, "study=killed", "at_once=2", said=folder / "killed.txt"))
+    finish(start(folder, "-m", *sweep, "study=undisturbed", "at_once=1", said=folder / "undisturbed.txt"))
     expected = sorted((folder / "multirun" / "undisturbed").glob("*/*/predictions.csv"))
     equal = [
         path.read_bytes() == (study / path.parent.parent.name / path.parent.name / path.name).read_bytes()

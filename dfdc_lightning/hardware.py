@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import torch
 
 _SHARED = Path("/dev/shm")  # where Linux keeps the memory that processes share
@@ -18,6 +19,16 @@ def precision(accelerator: str = "auto") -> str:
     if accelerator == "cpu" or not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+def use_threads(n: int) -> None:
+    """Let this process compute with n threads, on whose number the last digits of sums depend.
+
+    Args:
+        n: How many threads torch and OpenCV use on the processor.
+    """
+    torch.set_num_threads(n)
+    cv2.setNumThreads(n)
 
 
 def shared_memory() -> int:

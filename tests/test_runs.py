@@ -20,8 +20,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, differences, one_sentence, result_settings
 from dfdc_lightning.sweep import isolation
-from dfdc_lightning.sweep.nursery import Nursery
-from dfdc_lightning.sweep.process import Ending
+from dfdc_lightning.sweep.run_processes import Exit, RunProcesses
 
 
 @contextmanager
@@ -138,17 +137,17 @@ def test_a_run_that_another_sweep_took_first_has_not_failed(
     words = [sys.executable, "-c", HOLD, str(tmp_path)]
     others: list[subprocess.Popen[str]] = []
 
-    class SlowNursery(Nursery):
-        def run(self, arguments: Sequence[str]) -> Ending:
+    class SlowStart(RunProcesses):
+        def start(self, arguments: Sequence[str], label: str = "") -> Exit:
             others.append(subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, text=True))
             assert others[0].stdout is not None and others[0].stdout.readline() == "held\n"
-            return Ending(2, "error: the folder is being worked on\n")
+            return Exit(2, "error: the folder is being worked on\n")
 
-    monkeypatch.setattr(isolation, "_arguments", lambda folder: [])
+    monkeypatch.setattr(isolation, "script_arguments", lambda folder: ())
     with composed(f"data.cache={tiny_cache}") as config:
         with read_write(HydraConfig.get()):
             HydraConfig.get().runtime.output_dir = str(tmp_path)
-        auroc = isolation._run_apart(SlowNursery(Path("train.py"), ()), config)
+        auroc = isolation.Runs(SlowStart(Path("train.py"), ())).auroc(config)
     with others[0]:
         others[0].kill()
     assert math.isnan(auroc) and not (tmp_path / "error.txt").exists()

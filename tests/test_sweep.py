@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 from sweeping import ROOT, TOY, environment, results, run, start, toy
+from test_runs import composed
+
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.sweep.at_once import free_card_memory, free_memory, runs_at_once
 
 
 def test_a_sweep_skips_resumes_and_starts_and_says_which(tmp_path: Path) -> None:
@@ -114,6 +118,88 @@ def test_a_run_that_another_process_has_is_left_alone(tmp_path: Path) -> None:
         end(holder)
 
 
+def test_runs_go_side_by_side_and_every_line_says_whose_it_is(tmp_path: Path) -> None:
+    said = toy(tmp_path, "-m", "seed=range(4)", "at_once=2", fates={0: "wait", 2: "exit"})
+    assert said.outcomes() == {f"toy {seed}": "failed" if seed == 2 else "done" for seed in range(4)}
+    assert "4 to start; no finished run to estimate the time from, 2 runs at once" in said.out
+    starts = [said.out.index(f"run {n} of 4") for n in range(1, 5)]
+    assert starts == sorted(starts) and starts[1] < said.out.index("toy seed 0: toy seed 0: test auroc 0.900")
+    assert "exit code 7" in (tmp_path / "multirun/toy/toy/2/error.txt").read_text()
+
+
+def test_ctrl_c_stops_all_that_go_side_by_side(tmp_path: Path) -> None:
+    toy(tmp_path, "plan=true")
+    fates = json.dumps({"0": "hang", "1": "stubborn"})
+    sweep = start(TOY, "-m", "seed=0,1,2", "at_once=2", cwd=tmp_path, TOY_FATES=fates)
+    for seed in (0, 1):
+        wait_for(tmp_path / f"multirun/toy/toy/{seed}/metrics.csv")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    sweep.send_signal(signal.SIGINT)
+    out, _ = sweep.communicate(timeout=20)
+    assert time.monotonic() - begun < 5
+    assert sweep.returncode == 130 and out.count(" open: ") == 3
+    assert processes_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "cores", "gibibytes", "card", "at_once"),
+    [
+        (["at_once=3"], 1, 1, None, 3),
+        ([], 8, 1000, None, 4),  # there are four runs
+        ([], 3, 1000, None, 3),
+        (["threads=2"], 7, 1000, None, 3),
+        ([], 8, 32, None, 3),  # of 8.4 GiB each, in four fifths of what is free
+        (["data.batch_size=8"], 8, 12, None, 3),
+        ([], 1, 1, None, 1),
+        (["trainer.accelerator=auto"], 16, 1000, 16, 2),
+        (["trainer.accelerator=auto"], 16, 1000, 80, 4),
+        (["trainer.accelerator=auto"], 4, 1000, 80, 2),
+    ],
+)
+def test_as_many_runs_go_at_once_as_cores_and_memory_let_pay(
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    cores: int,
+    gibibytes: int,
+    card: int | None,
+    at_once: int,
+) -> None:
+    monkeypatch.setattr("dfdc_lightning.sweep.at_once.cores", lambda: cores)
+    monkeypatch.setattr("dfdc_lightning.sweep.at_once.free_memory", lambda: gibibytes * 2**30)
+    monkeypatch.setattr("dfdc_lightning.sweep.at_once.free_card_memory", lambda: card and card * 2**30)
+    with composed("trainer.accelerator=cpu", *words) as config:
+        assert runs_at_once([config] * 4) == at_once
+
+
+def test_this_machine_has_some_memory_and_perhaps_a_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert 2**28 < free_memory() < 2**50
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\n[ "$1" = --id=0 ] && echo 1024 || echo 2048\n')
+    program.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert free_card_memory() == 2**30
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
+    assert free_card_memory() == 2**31
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert free_card_memory() is None
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    program.write_text("#!/bin/sh\necho 'No devices were found'\nexit 6\n")
+    assert free_card_memory() is None
+
+
+def test_at_once_must_be_a_number_or_auto() -> None:
+    for word in ("0", "many", "1.5"):
+        with (
+            composed(f"at_once={word}") as config,
+            pytest.raises(UserError, match="at_once must be .*or auto"),
+        ):
+            runs_at_once([config])
+
+
 @pytest.mark.parametrize("fate", ["hang", "stubborn"])
 def test_ctrl_c_stops_within_five_seconds_and_leaves_no_process(tmp_path: Path, fate: str) -> None:
     toy(tmp_path, "plan=true")
@@ -155,16 +241,18 @@ def test_a_killed_sweep_takes_its_run_with_it(tmp_path: Path) -> None:
     assert processes_in(tmp_path) == []
 
 
-def test_each_run_of_a_nursery_has_a_wandb_of_its_own(tmp_path: Path) -> None:
+def test_each_run_has_a_wandb_of_its_own(tmp_path: Path) -> None:
     """W&B's folder for pictures goes with the first run that ends, if the runs share one."""
     (tmp_path / "warm.py").write_text("try:\n    import wandb\nexcept ImportError:\n    pass\n")  # as timm
     (tmp_path / "script.py").write_text(
         "import numpy, wandb\nwandb.Image(numpy.zeros((4, 4, 3), numpy.uint8))\n"
     )
     twice = (
-        "from pathlib import Path\nfrom dfdc_lightning.sweep.nursery import Nursery\n"
-        "nursery = Nursery(Path('script.py').resolve(), ['warm'])\n"
-        "assert [nursery.run([]).status for _ in range(2)] == [0, 0]\n"
+        "from pathlib import Path\nfrom dfdc_lightning.sweep.run_processes import RunProcesses\n"
+        "processes = RunProcesses(Path('script.py').resolve(), ['warm'])\n"
+        "for _ in range(2):\n"
+        "    processes.start([])\n"
+        "    assert processes.wait()[1].status == 0\n"
     )
     subprocess.run([sys.executable, "-c", twice], cwd=tmp_path, env=environment(), check=True)
 

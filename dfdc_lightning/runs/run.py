@@ -90,8 +90,10 @@ class Run(RunFolder):
         from lightning import seed_everything
 
         from dfdc_lightning.callbacks.memory import MemoryAdvice
+        from dfdc_lightning.hardware import use_threads
 
         _quieten()
+        use_threads(config.threads)
         data = instantiate(config.data)
         data.setup("fit")
         seed_everything(config.seed, verbose=False)

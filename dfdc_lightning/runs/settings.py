@@ -19,6 +19,7 @@ from dfdc_lightning.models.weights import sha256_of, weights_file
 # Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
 CANNOT_CHANGE_RESULTS = (
     "overwrite",
+    "at_once",
     "plan",
     "print_config",
     "study",
@@ -42,6 +43,7 @@ _NOT_SHOWN = (
     "study",
     "name",
     "seed",
+    "at_once",
     "logger",
     "weights",
     "plan",
@@ -51,6 +53,7 @@ CACHE_CONTENT, WEIGHTS_CONTENT = "data.cache content", "model.backbone.weights c
 # What would be noticed late or never; an overwrite=no, which is text to Hydra, would even count as yes.
 _NUMBERS = {  # its type, the least, the most
     "seed": (int, 0, 2**32 - 1),
+    "threads": (int, 1, math.inf),
     "trainer.max_epochs": (int, 1, math.inf),
     "data.batch_size": (int, 1, math.inf),
     "model.optimizer.lr": (float, 0, math.inf),

@@ -18,8 +18,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
+from dfdc_lightning.sweep.at_once import runs_at_once
 from dfdc_lightning.sweep.backbones import refuse_unfit_weights
-from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration
+from dfdc_lightning.sweep.isolation import AHEAD
+from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration, script_arguments
 from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
 
 
@@ -52,14 +54,21 @@ class SweepHooks(Callback):
         for run in plan.runs:
             if run.state == State.REFUSE:
                 print(f"error: {run.reason}", file=sys.stderr, flush=True)
+        if _one_after_another(config):
+            AHEAD.take(plan, self._announce)
         atexit.register(self._sum_up)  # also when Ctrl-C or the launcher ends the sweep
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """One line for the sweep: which run of how many, and how long the rest may take."""
         if self.plan is None or config.hydra.mode != RunMode.MULTIRUN:
             return
-        number = config.hydra.job.num
-        run = self.plan.runs[number]
+        run = self.plan.runs[config.hydra.job.num]
+        if run not in self.plan.to_do or not _one_after_another(config):  # else announced when it starts
+            self._announce(run)
+
+    def _announce(self, run: PlannedRun) -> None:
+        assert self.plan is not None
+        number = self.plan.runs.index(run)
         left = self.plan.seconds(self.plan.runs[number:]) if run in self.plan.to_do else None
         time = "" if left is None else f", about {duration(left)} left"
         print(f"run {number + 1} of {len(self.plan.runs)}{time}: {run.title}, {run.state}", flush=True)
@@ -78,6 +87,11 @@ class SweepHooks(Callback):
         found = outcomes(self.plan)
         print(show_outcomes(found), flush=True)
         return sum(outcome.word in ("failed", "open") for outcome in found)
+
+
+def _one_after_another(config: DictConfig) -> bool:
+    """Whether Hydra's own launcher runs the jobs, which waits for each of them."""
+    return str(config.hydra.launcher._target_).endswith(".BasicLauncher")
 
 
 def planned_sweep(config: DictConfig) -> Plan:
@@ -107,7 +121,8 @@ def planned_sweep(config: DictConfig) -> Plan:
         if runs[-1].state in (State.START, State.RESUME):
             training.append(composed)
     HydraConfig.instance().cfg = before
-    plan = Plan(Path(hydra.sweep.dir), tuple(runs))
+    at_once = runs_at_once(training) if _one_after_another(config) else 1
+    plan = Plan(Path(hydra.sweep.dir), tuple(runs), at_once)
     for folder, n in Counter(run.folder for run in runs).items():
         if n > 1:
             raise UserError(
@@ -135,4 +150,7 @@ def planned_run(config: DictConfig, folder: str) -> PlannedRun:
             state = State.SKIP if run.finished else State.RESUME if run.begun else State.START
         except UserError as error:
             state, reason = State.REFUSE, str(error)
-    return PlannedRun(str(task.name), task.seed, run.folder, state, task.trainer.max_epochs, reason)
+    arguments = script_arguments(run.folder)
+    return PlannedRun(
+        str(task.name), task.seed, run.folder, state, task.trainer.max_epochs, reason, arguments
+    )

@@ -3,24 +3,25 @@
 import functools
 import shlex
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.runs import Run, one_sentence, result_settings
-from dfdc_lightning.sweep.nursery import Nursery
-from dfdc_lightning.sweep.process import tie_to_parent
+from dfdc_lightning.sweep.fork_server import tie_to_parent
+from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, script_arguments
+from dfdc_lightning.sweep.run_processes import Exit, RunProcesses
 
 Job = Callable[[DictConfig], float]
 
 
-def isolated(*warm: str) -> Callable[[Job], Job]:
+def isolated(*modules: str) -> Callable[[Job], Job]:
     """Let every job of a sweep train in a process of its own; a single run stays where it is.
 
     The sweep's process never imports torch: it skips what is finished, refuses what does not fit, and starts
@@ -28,14 +29,14 @@ def isolated(*warm: str) -> Callable[[Job], Job]:
     `os._exit` takes nothing else with it, under every Hydra launcher.
 
     Args:
-        warm: Modules that take long to import and that every run needs.
+        modules: Modules that take long to import and that every run needs.
 
     Returns:
         The decorator of the function under `hydra.main`, in the script that is to be started again.
     """
 
     def decorate(main: Job) -> Job:
-        nursery = Nursery(Path(main.__code__.co_filename).resolve(), warm)
+        runs = Runs(RunProcesses(Path(main.__code__.co_filename).resolve(), modules))
 
         @functools.wraps(main)
         def job(config: DictConfig) -> float:
@@ -43,47 +44,114 @@ def isolated(*warm: str) -> Callable[[Job], Job]:
             if HydraConfig.get().mode != RunMode.MULTIRUN:
                 with one_sentence():  # before Hydra adds a line of its own
                     return main(config)
-            return _run_apart(nursery, config)
+            return runs.auroc(config)
 
         return job
 
     return decorate
 
 
-def _run_apart(nursery: Nursery, config: DictConfig) -> float:
-    """Validation AUROC of the job's run, or NaN where it has none."""
-    run = Run(Path(HydraConfig.get().runtime.output_dir))
-    try:
-        if not config.overwrite:
-            run.refuse_other(result_settings(config))
-            if run.finished:
-                return run.auroc
-        run.lock()
-        run.unlock()  # the process that trains will take it
-        run.error_file.unlink(missing_ok=True)
-        arguments = _arguments(run.folder)
-        ending = nursery.run(arguments)
-        if ending.status and not run.error_file.is_file():
+class Ahead:
+    """What of a sweep may start before Hydra asks for it, so that several runs go side by side.
+
+    Hydra's own launcher asks for one job after another and waits for each. The sweep's hooks put here what
+    will be asked for; whoever waits for one run meanwhile keeps as many going as there is room for.
+    """
+
+    def __init__(self) -> None:
+        self.at_once = 1
+        self.left: deque[PlannedRun] = deque()
+        self.announce: Callable[[PlannedRun], None] = lambda _: None
+
+    def take(self, plan: Plan, announce: Callable[[PlannedRun], None]) -> None:
+        """Note the runs of a plan.
+
+        Args:
+            plan: The sweep's.
+            announce: Told of each run as it starts.
+        """
+        self.at_once, self.left, self.announce = plan.at_once, deque(plan.to_do), announce
+
+
+AHEAD = Ahead()
+
+
+class Runs:
+    """The runs of a sweep, each in a process of its own, several of them side by side where `AHEAD` says so.
+
+    Args:
+        processes: What starts them.
+    """
+
+    def __init__(self, processes: RunProcesses) -> None:
+        self._processes = processes
+        self._going: dict[int, PlannedRun] = {}  # by process id
+        self._over: set[Path] = set()
+
+    def auroc(self, config: DictConfig) -> float:
+        """Validation AUROC of the job's run, which is started if it is not going or over; NaN without one."""
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        if folder not in self._over:
+            try:
+                if not config.overwrite:
+                    Run(folder).refuse_other(result_settings(config))
+                if config.overwrite or not Run(folder).finished:
+                    self._train(folder, config)
+            except (UserError, OSError) as error:
+                print(f"error: {error}", file=sys.stderr, flush=True)
+        self._over.discard(folder)  # a search may ask for it again
+        run = Run(folder)
+        return run.auroc if run.finished else float("nan")
+
+    def _train(self, folder: Path, config: DictConfig) -> None:
+        self._fill()
+        going = {run.folder for run in self._going.values()}
+        if folder not in going and folder not in self._over:  # Hydra's launcher is another one than ours
+            self._start(
+                PlannedRun(
+                    str(config.name), config.seed, folder, State.START, 0, arguments=script_arguments(folder)
+                )
+            )
+        while folder in {run.folder for run in self._going.values()}:
+            self._end(*self._processes.wait())
+            self._fill()
+
+    def _fill(self) -> None:
+        """Start what may go beside the runs that are going."""
+        while AHEAD.left and len(self._going) < AHEAD.at_once:
+            run = AHEAD.left.popleft()
+            AHEAD.announce(run)
+            self._start(run)
+
+    def _start(self, planned: PlannedRun) -> None:
+        run = Run(planned.folder)
+        try:
+            run.lock()
+            run.unlock()  # the process that trains will take it
+            run.error_file.unlink(missing_ok=True)
+            label = f"{planned.title}: " if AHEAD.at_once > 1 else ""
+            started = self._processes.start(planned.arguments, label)
+            if isinstance(started, Exit):
+                self._record(planned, started)
+            else:
+                self._going[started] = planned
+        except (UserError, OSError) as error:  # a full disk fails one run after another; the table says so
+            self._over.add(planned.folder)
+            print(f"error: {error}", file=sys.stderr, flush=True)
+
+    def _end(self, process: int, ended: Exit) -> None:
+        planned = self._going.pop(process)
+        try:
+            self._record(planned, ended)
+        except (UserError, OSError) as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+
+    def _record(self, planned: PlannedRun, ended: Exit) -> None:
+        """Leave in error.txt how a run failed that could not say so itself."""
+        self._over.add(planned.folder)
+        run = Run(planned.folder)
+        if ended.status and not run.error_file.is_file():
             run.lock()  # refused where another sweep was quicker: that is no failure of the run
-            command = shlex.join(["python", str(nursery.script), *arguments])
-            atomic.write_text(run.error_file, "\n\n".join((ending.epitaph, command, ending.last_words)))
+            command = shlex.join(["python", str(self._processes.script), *planned.arguments])
+            atomic.write_text(run.error_file, "\n\n".join((ended.reason, command, ended.stderr)))
             run.unlock()
-    except (UserError, OSError) as error:  # a full disk fails one run after another, and the table says so
-        print(f"error: {error}", file=sys.stderr, flush=True)
-    return run.auroc if run.finished else float("nan")
-
-
-def _arguments(folder: Path) -> list[str]:
-    """The arguments with which the script runs this one job of the sweep by itself."""
-    hydra = HydraConfig.get()
-    places = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
-    as_typed: Any = OmegaConf.to_container(hydra.overrides, resolve=False)
-    search = [override for override in as_typed["hydra"] if override.startswith("hydra.searchpath")]
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return [
-        *(part for place in places for part in ("--config-dir", place)),
-        *("--config-name", str(hydra.job.config_name)),
-        *as_typed["task"],
-        *search,
-        f"hydra.run.dir='{quoted}'",
-    ]

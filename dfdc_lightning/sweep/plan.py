@@ -4,7 +4,10 @@ import statistics
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
 
 from dfdc_lightning.results.run_folder import RunFolder, find_runs
 
@@ -27,6 +30,7 @@ class PlannedRun(NamedTuple):
     state: State
     epochs: int
     reason: str = ""
+    arguments: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -43,16 +47,38 @@ class PlannedRun(NamedTuple):
         return max(self.epochs - done, 0)
 
 
+def script_arguments(folder: Path) -> tuple[str, ...]:
+    """The arguments with which the script runs by itself the job that Hydra's configuration describes.
+
+    Args:
+        folder: The run folder.
+    """
+    hydra = HydraConfig.get()
+    places = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    as_typed: Any = OmegaConf.to_container(hydra.overrides, resolve=False)
+    search = [override for override in as_typed["hydra"] if override.startswith("hydra.searchpath")]
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return (
+        *(part for place in places for part in ("--config-dir", place)),
+        *("--config-name", str(hydra.job.config_name)),
+        *as_typed["task"],
+        *search,
+        f"hydra.run.dir='{quoted}'",
+    )
+
+
 class Plan(NamedTuple):
     """All runs of a sweep, in the order they are run.
 
     Args:
         study: Folder of the study; what is in it tells how long an epoch takes.
         runs: The runs.
+        at_once: How many go side by side.
     """
 
     study: Path
     runs: tuple[PlannedRun, ...]
+    at_once: int = 1
 
     @property
     def to_do(self) -> list[PlannedRun]:
@@ -60,7 +86,7 @@ class Plan(NamedTuple):
         return [run for run in self.runs if run.state in (State.START, State.RESUME)]
 
     def seconds(self, runs: Iterable[PlannedRun]) -> float | None:
-        """Estimated training time of some of the runs, or None where no finished run tells.
+        """Estimate how long some of the runs take to train; None where no finished run tells.
 
         An epoch takes what it took in the finished runs of the same experiment, or else of any.
         """
@@ -68,9 +94,10 @@ class Plan(NamedTuple):
         if not measured:
             return None
         anything = statistics.median(second for seconds in measured.values() for second in seconds)
-        return sum(
+        all_of_them = sum(
             run.epochs_left * statistics.median(measured.get(run.experiment, [anything])) for run in runs
         )
+        return all_of_them / self.at_once
 
     def _seconds_per_epoch(self) -> dict[str, list[float]]:
         measured: dict[str, list[float]] = {}

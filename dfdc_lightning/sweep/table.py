@@ -65,7 +65,7 @@ def show_plan(plan: Plan) -> str:
     rows = [("experiment", "seed", "plan", "epochs left", "estimate")]
     for run in plan.runs:
         left = run.epochs_left
-        seconds = plan.seconds([run])
+        seconds = plan._replace(at_once=1).seconds([run])
         estimate = "" if not left else "?" if seconds is None else duration(seconds)
         rows.append((run.experiment, str(run.seed), _IN_WORDS[run.state], str(left or ""), estimate))
     reasons = [f"{run.title} refused: {run.reason}" for run in plan.runs if run.reason]
@@ -83,8 +83,9 @@ def summary(plan: Plan) -> str:
         time = (
             "no finished run to estimate the time from"
             if seconds is None
-            else f"about {duration(seconds)} of training, one after another"
+            else f"about {duration(seconds)} of training"
         )
+        time += ", one after another" if plan.at_once == 1 else f", {plan.at_once} runs at once"
     return f"{_runs(len(plan.runs))}: {', '.join(parts)}; {time}"
 
 

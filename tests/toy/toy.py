@@ -24,10 +24,8 @@ def meet(fate: str) -> None:
             raise RuntimeError("the loss is not finite")
         case "exit":
             os._exit(7)
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "crash":
-            os.kill(os.getpid(), signal.SIGSEGV)
+        case "kill" | "crash":
+            os.kill(os.getpid(), signal.SIGKILL if fate == "kill" else signal.SIGSEGV)
         case "memory":
             bytearray(1 << 62)
         case "lost":
@@ -35,6 +33,9 @@ def meet(fate: str) -> None:
         case "hang":  # as loader workers do: a process below ours that would outlive it
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
             time.sleep(600)
+        case "wait":  # for another run to have started
+            while not Path("multirun/toy/toy/1/metrics.csv").exists():
+                time.sleep(0.01)
         case "stubborn":
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             time.sleep(600)

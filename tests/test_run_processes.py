@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sweeping import ROOT
 
-from dfdc_lightning.sweep.nursery import Nursery
+from dfdc_lightning.sweep.run_processes import Exit, RunProcesses
 
 WARM = """
 import sys
@@ -18,7 +19,7 @@ with (here / "imports").open("a") as file:
     file.write("once\\n")
 if (here / "driver").exists():
     opened = (here / "driver").open()
-    sys.modules["__main__"].DRIVERS = (str(here / "driver"),)
+    sys.modules["dfdc_lightning.sweep.fork_server"].DRIVERS = (str(here / "driver"),)
 """
 SCRIPT = """
 import os, sys, warm
@@ -36,9 +37,10 @@ def test_runs_share_their_imports_unless_these_opened_a_gpus_driver(
     if driver:
         (tmp_path / "driver").touch()
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    nursery = Nursery(tmp_path / "script.py", ["warm"])
-    for name in ("first", "second"):
-        assert nursery.run([str(tmp_path / name)]).status == 0
+    with closing(RunProcesses(tmp_path / "script.py", ["warm"])) as processes:
+        for name in ("first", "second"):
+            run = processes.start([str(tmp_path / name)])
+            assert processes.wait() == (run, Exit(0, ""))
     assert (tmp_path / "first").read_text() != (tmp_path / "second").read_text(), (
         "not in processes of their own"
     )
