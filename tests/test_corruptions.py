@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, LEVELS, Condition, OfFiles, conditions
+from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, Condition, OfFiles, conditions
 from dfdc_lightning.evaluate.transcode import transcode
+from dfdc_lightning.results.elsewhere import LEVELS
 from dfdc_lightning.video.frames import FrameError, read_frames
 
 N = 4  # frames looked at

@@ -19,8 +19,8 @@ from jaxtyping import UInt8
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.evaluate.transcode import transcode
+from dfdc_lightning.results.elsewhere import LEVELS
 
-LEVELS = (1, 2, 3, 4, 5)
 Images = list[UInt8[np.ndarray, "h w 3"]]
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.evaluate.corrupting import CorruptedFaces, find_videos, score_corrupted
-from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, LEVELS, Condition, conditions
+from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, Condition, conditions
 from dfdc_lightning.evaluate.dataset import DataSet
 from dfdc_lightning.evaluate.record import PLAIN, Record
 from dfdc_lightning.evaluate.scoring import score_clips
@@ -17,6 +17,7 @@ from dfdc_lightning.evaluate.strips import write_strips
 from dfdc_lightning.evaluate.subject import Subject
 from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
+from dfdc_lightning.results.elsewhere import LEVELS
 from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.video.sources import Source
 

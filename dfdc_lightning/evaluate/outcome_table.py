@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, LEVELS, Condition
+from dfdc_lightning.evaluate.corruptions import CORRUPTIONS, Condition
 from dfdc_lightning.evaluate.record import PLAIN, Record
 from dfdc_lightning.report.table import ABSENT, Table, number
-from dfdc_lightning.results.elsewhere import Evaluation, read_evaluation
+from dfdc_lightning.results.elsewhere import LEVELS, Evaluation, read_evaluation
 from dfdc_lightning.results.measures import measure
 
 

@@ -9,9 +9,9 @@ from jaxtyping import UInt8
 
 from dfdc_lightning import atomic
 from dfdc_lightning.evaluate.corrupting import CorruptedFaces, Job
-from dfdc_lightning.evaluate.corruptions import LEVELS, Condition
+from dfdc_lightning.evaluate.corruptions import Condition
 from dfdc_lightning.evaluate.record import Record
-from dfdc_lightning.results.elsewhere import strip_of
+from dfdc_lightning.results.elsewhere import LEVELS, strip_of
 from dfdc_lightning.video.sources import Video
 
 _NO_FACE = 200  # grey of a level at which no face is found

@@ -126,7 +126,7 @@ class Comparison:
         return self.differences["auroc"]
 
 
-@dataclass
+@dataclass(eq=False)  # what is derived from it is kept by identity
 class Evidence:
     """All that tables, figures and the page show."""
 

@@ -23,6 +23,7 @@ from dfdc_lightning.results.predictions import (
 from dfdc_lightning.results.result import Level
 from dfdc_lightning.results.run_folder import ELSEWHERE, EVALUATION
 
+LEVELS = (1, 2, 3, 4, 5)  # of every corruption
 SPLIT = "test"  # what every evaluated video is called, since none was trained on
 
 
