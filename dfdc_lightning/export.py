@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from dfdc_lightning import atomic
@@ -38,14 +39,44 @@ TOLERANCE = 1e-3
 _CLIPS = 16  # real clips the engines are compared on
 
 _ATEN = torch.ops.aten
-# ONNX has no such operators; torch knows how to write them with simpler ones.
+
+
+def _convolution_backward(
+    grad: Tensor,
+    given: Tensor,
+    weight: Tensor,
+    _bias_sizes: Any,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    _output_padding: list[int],
+    groups: int,
+    wanted: list[bool],
+) -> tuple[Tensor, None, None]:
+    """Compute the gradient with respect to a convolution's input as a transposed convolution."""
+    if transposed or wanted[1:] != [False, False]:
+        return NotImplemented  # type: ignore[no-any-return]
+    reached = [
+        (size - 1) * step - 2 * pad + wide * (kernel - 1) + 1
+        for size, step, pad, wide, kernel in zip(
+            grad.shape[2:], stride, padding, dilation, weight.shape[2:], strict=True
+        )
+    ]
+    rest = [size - end for size, end in zip(given.shape[2:], reached, strict=True)]
+    gradient: Tensor = _ATEN.convolution(grad, weight, None, stride, padding, dilation, True, rest, groups)
+    return gradient, None, None
+
+
+# ONNX has no such operators; torch, or the function above, writes them with simpler ones.
 _BACKWARD: Any = get_decompositions(
     [
         _ATEN.silu_backward, _ATEN.gelu_backward, _ATEN.hardswish_backward, _ATEN.hardsigmoid_backward,
         _ATEN.elu_backward, _ATEN.leaky_relu_backward, _ATEN.sigmoid_backward, _ATEN.tanh_backward,
-        _ATEN.threshold_backward, _ATEN.native_batch_norm_backward,
+        _ATEN.threshold_backward, _ATEN.native_batch_norm_backward, _ATEN.native_layer_norm_backward,
+        _ATEN.native_group_norm_backward, _ATEN._softmax_backward_data,
     ]
-)  # fmt: skip
+) | {_ATEN.convolution_backward.default: _convolution_backward}  # fmt: skip
 
 
 class _PlainMean(TorchFunctionMode):
@@ -120,20 +151,22 @@ def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Te
     It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the
     export compares the two on every model it writes.
     """
-    kept: list[Float[Tensor, "n c h w"]] = []
+    kept: list[Tensor] = []
 
     def cut(_module: object, _inputs: object, output: Tensor) -> Tensor:
         kept.append(output.detach().requires_grad_())
         return kept[0]
 
-    hook = detector.last_conv.register_forward_hook(cut)
+    target = detector.last_map
+    hook = target.module.register_forward_hook(cut)
     try:
         with torch.enable_grad():
             outputs = logits_and_features(detector, faces)
             (gradient,) = torch.autograd.grad(outputs[0].sum(), kept[0])
     finally:
         hook.remove()
-    maps = (gradient.mean((2, 3), keepdim=True) * kept[0].detach()).sum(1)
+    gradient, activation = target.by_place(gradient), target.by_place(kept[0].detach())
+    maps = (gradient.mean((2, 3), keepdim=True) * activation).sum(1)
     logits, frame_logits, features = (output.detach() for output in outputs)
     return logits, frame_logits, features, maps.reshape(*faces.shape[:2], *maps.shape[1:])
 
@@ -155,6 +188,9 @@ def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.
         warnings.simplefilter("ignore")  # of torch's own exporter about torch's own future
         with (
             _PlainMean(),
+            sdpa_kernel(
+                SDPBackend.MATH
+            ),  # the fused kernels of attention have no gradient that can be traced
             torch.backends.mkldnn.flags(enabled=False),
         ):  # whose fused LSTM no other engine knows
             graph = make_fx(predict, _BACKWARD, tracing_mode="symbolic", _allow_non_fake_inputs=True)(example)

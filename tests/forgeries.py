@@ -83,7 +83,7 @@ class SmallBackbone(nn.Sequential):
     """Four convolutions that keep eight by eight places of a 64-pixel face."""
 
     num_features = 32
-    pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+    pretrained_cfg = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25), "input_size": (3, SIDE, SIDE)}
 
     def __init__(self) -> None:
         layers: list[nn.Module] = []

@@ -68,7 +68,7 @@ def test_evidence_for_fake_is_the_librarys_own_map(taught: dict[str, Detector], 
         def forward(self, frames: Tensor) -> Tensor:
             return self.detector(frames[None])[0, :, None]
 
-    with GradCAM(Frames(), [taught["frame"].last_conv]) as cam:
+    with GradCAM(Frames(), [taught["frame"].last_map.module]) as cam:
         theirs = cam(torch.from_numpy(forgeries.faces[0]), [lambda logit: logit.sum()] * 6)
     maps = predict_with_maps(taught["frame"], forgeries.faces[:1]).maps
     assert maps is not None

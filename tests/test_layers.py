@@ -7,7 +7,14 @@ import timm
 import torch
 from torch import nn
 
-from dfdc_lightning.models.layers import layers, open_last, still_the_frozen
+from dfdc_lightning.models.layers import Layer, fix_statistics, open_last
+from dfdc_lightning.models.layers import layers as layers_on
+from dfdc_lightning.models.passage import passage
+
+
+def layers(backbone: nn.Module) -> list[Layer]:
+    return layers_on(backbone, passage(backbone))
+
 
 # Written out by hand from the networks' definitions, last layer first.
 LAST_18 = {
@@ -39,7 +46,7 @@ def open_18(backbone: nn.Module) -> nn.Module:
     copied = copy.deepcopy(backbone)
     open_last(layers(copied), 18)
     copied.train()
-    still_the_frozen(copied)
+    fix_statistics(copied)
     return copied
 
 

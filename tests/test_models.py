@@ -193,9 +193,9 @@ def test_an_impossible_number_of_layers_is_refused(n: int) -> None:
         frame_detector(trainable_layers=n)
 
 
-def test_the_last_convolution_is_the_one_of_the_last_layers() -> None:
+def test_the_last_map_is_what_goes_into_the_pooling() -> None:
     detector = frame_detector()
-    assert detector.last_conv is detector.backbone.conv_head
+    assert detector.last_map.module is detector.backbone.bn2
 
 
 @pytest.fixture

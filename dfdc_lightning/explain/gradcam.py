@@ -60,11 +60,12 @@ def predict_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"])
     frames = torch.from_numpy(np.ascontiguousarray(faces)).flatten(0, 1)
     model = _Frames(detector.eval(), clips)
     # The gradient ends at the map: nothing before it is needed, and frozen layers before it do no harm.
-    cut = detector.last_conv.register_forward_hook(lambda *call: call[2].detach().requires_grad_())
+    target = detector.last_map
+    cut = target.module.register_forward_hook(lambda *call: call[2].detach().requires_grad_())
     try:
         # cuDNN refuses to go back through an LSTM in evaluation mode.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            cam = _SignedGradCAM(model, [detector.last_conv])
+            cam = _SignedGradCAM(model, [target.module], reshape_transform=target.by_place)
             maps = cam(frames, [nn.Identity()] * clips * faces.shape[1])
             cam.activations_and_grads.release()
     finally:

@@ -1,6 +1,6 @@
 """What a detector says of some clips, whichever engine computed it: scores, and maps of what speaks for them.
 
-A map is signed Grad-CAM (Selvaraju et al., 2017, before its ReLU) on the last convolution: the sum over
+A map is signed Grad-CAM (Selvaraju et al., 2017, before its ReLU) on the backbone's last map: the sum over
 channels of the activation times the mean gradient of the FAKE logit. Its positive part is *evidence for
 FAKE*. The gradient of the negated logit has the same size and the other sign, so the negative part, negated,
 is *evidence for REAL*: a video called FAKE is shown with its evidence for FAKE, a video called REAL with its

@@ -24,7 +24,7 @@ from dfdc_lightning.models.weights import (
 _SHOWN = 8  # mismatching keys listed in an error before "and n more"
 
 
-def timm_backbone(name: str, pretrained: bool = True, weights: Wanted = None) -> nn.Module:
+def timm_backbone(name: str, pretrained: bool = True, weights: Wanted = None, **options: Any) -> nn.Module:
     """Build a backbone that turns images (b, 3, h, w) into features (b, f).
 
     Its attribute `weights_origin` says where its weights are from (`source`, `file`, `sha256`).
@@ -33,9 +33,11 @@ def timm_backbone(name: str, pretrained: bool = True, weights: Wanted = None) ->
         name: timm's name of the network.
         pretrained: ImageNet weights through timm, which downloads them once. Without effect beside `weights`.
         weights: Where its weights are, see `weights_file`; a file may hold the network with its classifier.
+        **options: What else the network's constructor takes: a vision transformer's `img_size`, say.
 
     Raises:
-        UserError: When the name is unknown, weights cannot be fetched, or the file is of another network.
+        UserError: When the name or an option is unknown, weights cannot be fetched, or the file is of another
+            network.
     """
     if not timm.is_model(name):
         close = get_close_matches(name, timm.list_models(), n=5, cutoff=0.0)
@@ -44,8 +46,11 @@ def timm_backbone(name: str, pretrained: bool = True, weights: Wanted = None) ->
         )
     path = weights_file(name, weights)
     if path is None and pretrained:
-        return _fetched(name)
-    backbone: nn.Module = timm.create_model(name, num_classes=0)
+        return _fetched(name, options)
+    try:
+        backbone: nn.Module = timm.create_model(name, num_classes=0, **options)
+    except TypeError as error:
+        raise UserError(f"model.backbone: {name} cannot be built with {options} ({error})") from error
     if path is not None:
         _load(backbone, path, in_timms_order(name, path))
     return _with_origin(backbone, "file" if path else "none", path)
@@ -61,7 +66,7 @@ def _with_origin(backbone: nn.Module, source: str, path: Path | None) -> nn.Modu
     return backbone
 
 
-def _fetched(name: str) -> nn.Module:
+def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
     configuration = timm.get_pretrained_cfg(name)
     if configuration is None or not (configuration.hf_hub_id or configuration.url):
         raise UserError(
@@ -74,7 +79,7 @@ def _fetched(name: str) -> nn.Module:
     if here is None and (reason := silence(configuration)):
         raise UserError(f"the ImageNet weights of {name} could not be fetched ({reason}): {remedy}")
     try:
-        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0)
+        backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
     except Exception as error:  # timm downloads in several ways, each with errors of its own, and one remedy
         raise UserError(f"the ImageNet weights of {name} could not be fetched ({error}): {remedy}") from error
     return _with_origin(backbone, "hub", cached(configuration))

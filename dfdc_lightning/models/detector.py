@@ -17,7 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
-from dfdc_lightning.models.layers import layers, open_last, still_the_frozen
+from dfdc_lightning.models.last_map import LastMap, last_map
+from dfdc_lightning.models.layers import fix_statistics, layers, open_last
+from dfdc_lightning.models.passage import input_size, passage
 from dfdc_lightning.results.result import Level
 
 
@@ -38,6 +40,7 @@ class Detector(L.LightningModule):
 
     Attributes:
         level: What one logit judges: a single "frame" or the whole "clip".
+        n_features: How many features the backbone gives for a frame.
 
     Args:
         backbone: A timm network without classifier: images (n, 3, h, w) → features (n, f).
@@ -77,7 +80,8 @@ class Detector(L.LightningModule):
             per_channel = torch.tensor(list(values or configuration[name]))
             self.register_buffer(f"_{name}", 255 * per_channel.view(1, 3, 1, 1), persistent=False)
 
-        self.layers = layers(backbone)
+        way = passage(backbone)
+        self.n_features, self.layers = way.features, layers(backbone, way)
         self.trainable_layers = len(self.layers) if trainable_layers is None else trainable_layers
         if not 0 <= self.trainable_layers <= len(self.layers):
             raise UserError(
@@ -110,16 +114,31 @@ class Detector(L.LightningModule):
         return frame_logits if self.level == "frame" else frame_logits.mean(1, keepdim=True)
 
     def features(self, faces: UInt8[Tensor, "b t 3 h w"]) -> Float[Tensor, "b t f"]:
-        """Normalise the faces and send each through the backbone."""
+        """Normalise the faces and send each through the backbone.
+
+        Raises:
+            UserError: When the backbone takes images of another size only.
+        """
+        self._check_size(faces)
         images = faces.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         backbone = self._compiled if self.training and self._compiled else self.backbone
         features: Tensor = backbone((images - self._mean) / self._std)
         return features.view(*faces.shape[:2], -1)
 
+    def _check_size(self, faces: Tensor) -> None:
+        embedding: Any = getattr(self.backbone, "patch_embed", None)
+        expected = input_size(self.backbone)
+        if getattr(embedding, "strict_img_size", False) and tuple(faces.shape[3:]) != expected:
+            raise UserError(
+                f"the backbone takes images of {expected[0]} × {expected[1]} pixels only, the faces have "
+                f"{faces.shape[3]} × {faces.shape[4]}: set +model.backbone.img_size={faces.shape[3]}, "
+                "or prepare faces of that size"
+            )
+
     @property
-    def last_conv(self) -> nn.Module:
-        """The convolution whose output is the last map of places, for Grad-CAM."""
-        return [layer.module for layer in self.layers if isinstance(layer.module, nn.Conv2d)][-1]
+    def last_map(self) -> LastMap:
+        """The last output of the backbone in which features have a place in the image."""
+        return last_map(self.backbone, passage(self.backbone))
 
     def open_layers(self, n: int) -> None:
         """Let the last n layers of the backbone train and put the others into inference mode."""
@@ -130,7 +149,7 @@ class Detector(L.LightningModule):
     def train(self, mode: bool = True) -> "Detector":
         """Switch between training and inference mode; frozen layers stay in inference mode."""
         super().train(mode)
-        still_the_frozen(self.backbone)
+        fix_statistics(self.backbone)
         return self
 
     def setup(self, stage: str) -> None:
@@ -143,7 +162,7 @@ class Detector(L.LightningModule):
         frozen = {
             parameter
             for layer in self.layers[: len(self.layers) - self.trainable_layers]
-            for parameter in layer.module.parameters()
+            for parameter in layer.parameters
         }
         optimizer = self.optimizer([parameter for parameter in self.parameters() if parameter not in frozen])
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}

@@ -20,7 +20,7 @@ class FrameDetector(Detector):
 
     def __init__(self, backbone: nn.Module, **training: Any) -> None:
         super().__init__(backbone, **training)
-        self.head = nn.Linear(backbone.num_features, 1)  # type: ignore[arg-type]
+        self.head = nn.Linear(self.n_features, 1)
 
     def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
         """Apply the linear layer to each frame by itself."""

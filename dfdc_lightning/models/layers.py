@@ -3,55 +3,48 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch import nn
 
-_PROBE = 64  # side of the image that is sent through, in pixels
+from dfdc_lightning.models.passage import Passage
 
 
 class Layer(NamedTuple):
-    """A module with parameters of its own: a convolution, a norm, a linear layer."""
+    """A module with parameters of its own: a convolution, a norm, a linear layer, a block with its scale."""
 
     name: str
     module: nn.Module
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The layer's own parameters; those of layers inside it are not counted again."""
+        return list(self.module.parameters(recurse=False))
 
-def layers(backbone: nn.Module) -> list[Layer]:
-    """The parameterised layers in forward order, found by following a small black image through the network.
+
+def layers(backbone: nn.Module, way: Passage) -> list[Layer]:
+    """List the layers in the order in which an image reaches them.
 
     Modules are often registered in another order than they run (the shortcut of an Xception block, say), and
-    a timm model's last children have no parameters at all; neither tells what comes last.
+    a timm model's last children have no parameters at all; neither tells what comes last. A layer that is
+    never called by itself, because another one reads its weights, counts as one of the first.
     """
-    names = {
+    own = {
         module: name for name, module in backbone.named_modules() if list(module.parameters(recurse=False))
     }
-    order: dict[nn.Module, None] = {}
-    hooks = [
-        module.register_forward_pre_hook(lambda module, _: order.setdefault(module) and None)
-        for module in names
-    ]
-    modes = {module: module.training for module in backbone.modules()}
-    somewhere = next(backbone.parameters())
-    try:
-        with torch.no_grad():
-            backbone.eval()(somewhere.new_zeros(1, 3, _PROBE, _PROBE))
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
-    return [Layer(names[module], module) for module in order]
+    called = [module for module in way.begun if module in own]
+    uncalled = [module for module in own if module not in set(called)]
+    return [Layer(own[module], module) for module in (*uncalled, *called)]
 
 
 def open_last(ordered: Sequence[Layer], n: int) -> None:
     """Let the last n of the layers train and freeze the others."""
     assert 0 <= n <= len(ordered)
     for index, layer in enumerate(ordered):
-        layer.module.requires_grad_(index >= len(ordered) - n)
+        for parameter in layer.parameters:
+            parameter.requires_grad_(index >= len(ordered) - n)
 
 
-def still_the_frozen(backbone: nn.Module) -> None:
-    """Put every part without an open parameter into inference mode, which fixes its BatchNorm statistics."""
+def fix_statistics(backbone: nn.Module) -> None:
+    """Keep BatchNorm's running statistics, and dropout off, in every part that has no open parameter."""
     for module in backbone.modules():
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):

@@ -23,7 +23,7 @@ class SequenceDetector(Detector):
 
     def __init__(self, backbone: nn.Module, hidden: int, **training: Any) -> None:
         super().__init__(backbone, **training)
-        self.lstm = nn.LSTM(backbone.num_features, hidden, batch_first=True, bidirectional=True)  # type: ignore[arg-type]
+        self.lstm = nn.LSTM(self.n_features, hidden, batch_first=True, bidirectional=True)
         self.head = nn.Linear(2 * hidden, 1)
 
     def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
