@@ -185,7 +185,6 @@ def test_a_key_without_a_network_means_offline_and_one_line(
     said = capsys.readouterr().out
     assert "W&B does not answer" in said
     assert f"wandb sync {tmp_path}/run/wandb/offline-run-" in said
-    wandb.teardown()
 
 
 def test_a_malformed_key_means_offline_too(
@@ -197,6 +196,18 @@ def test_a_malformed_key_means_offline_too(
     following.close(failed=False)
     assert "wandb sync" in capsys.readouterr().out
     assert OfflineRun(tmp_path / "run").run.display_name == "jpeg-s3"
+
+
+def test_an_offline_run_is_whole_as_soon_as_it_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B's finish() alone came back before its service had written a record, in one of ten runs."""
+    torn_down: list[int] = []
+    monkeypatch.setattr(wandb, "teardown", lambda exit_code: torn_down.append(exit_code))
+    following = mirror()
+    following._run = type("Run", (), {"finish": lambda self, exit_code: torn_down.append(-1)})()
+    following.close(failed=True)
+    assert torn_down == [-1, 1], "the service must end after the run, so that its file is written"
 
 
 def test_a_key_in_netrc_is_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

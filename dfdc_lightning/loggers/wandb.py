@@ -1,4 +1,4 @@
-"""Weights & Biases: one W&B run a run, online where a key is, offline otherwise, and never in the way."""
+"""Shows each run in Weights & Biases: online where a key is set, offline otherwise; never fails the run."""
 
 import json
 import netrc
@@ -162,9 +162,11 @@ class WandbMirror(Mirror):
         self._run.log(charts | {"test/worst_videos": wandb.Table(columns=columns, data=rows)})
 
     def close(self, failed: bool) -> None:
-        """Send what is left, within the patience."""
+        """Send what is left, within the patience, and wait until the offline file is whole."""
         if self._run is not None:
             self._run.finish(exit_code=int(failed))
+            # W&B's service still writes after finish() has returned; once it has ended, all is written.
+            wandb.teardown(exit_code=int(failed))
 
     def let_go(self) -> None:
         """End the client's service process and its own complaints at exit."""
