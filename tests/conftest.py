@@ -24,8 +24,6 @@ MakeOnce = Callable[[str, Callable[[Path], Any]], Path]
 
 _LARGE = ("torch._dynamo", "lightning", "timm", "torchmetrics", "torchvision", "matplotlib.pyplot")
 
-_LARGE = ("torch._dynamo", "lightning", "timm", "torchmetrics", "torchvision", "matplotlib.pyplot")
-
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every command that we stop by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

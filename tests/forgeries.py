@@ -155,11 +155,12 @@ class Trained(NamedTuple):
         return next(self.videos.glob(f"*/{name}.mp4"))
 
 
-def train_run(root: Path) -> None:
+def train_run(root: Path, frames: int = 4) -> None:
     """Prepare eight pairs of videos and train on them: one epoch of a tiny network at 48 pixels."""
     run, videos, _ = Trained.below(root)
-    render(videos, videos=16, size=(320, 240), seconds=1.0, fps=8)
-    preparation = FacePreparation(Haar(), frames=4, size=48)
+    if not videos.exists():
+        render(videos, videos=16, size=(320, 240), seconds=1.0, fps=8)
+    preparation = FacePreparation(Haar(), frames=frames, size=48)
     cache = FaceCache(Trained.below(root).cache)
     claim_profile(cache.root, preparation.settings)
     rows = []
@@ -176,7 +177,13 @@ def train_run(root: Path) -> None:
         original = source if entry["label"] == FAKE else ""
         rows.append(
             Row(
-                name, entry["label"], original, source, splits[source], n_found=4, profile=preparation.profile
+                name,
+                entry["label"],
+                original,
+                source,
+                splits[source],
+                n_found=frames,
+                profile=preparation.profile,
             )
         )
     cache.write_rows(rows)
