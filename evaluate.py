@@ -1,13 +1,11 @@
 """How far do runs hold? `python evaluate.py study=NAME on=CACHE`, or corrupt=all for their test videos."""
 
-import re
-import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from dfdc_lightning.runs import command, one_sentence
+from dfdc_lightning.runs import command, one_sentence, words
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
@@ -39,16 +37,5 @@ def main(config: DictConfig) -> None:
         raise SystemExit(1)
 
 
-def words(value: str | int | ListConfig | None) -> list[str]:
-    """One value or several as a list of text."""
-    return (
-        [] if value is None else [str(each) for each in (value if isinstance(value, ListConfig) else [value])]
-    )
-
-
 if __name__ == "__main__":
-    # Hydra takes a bare comma for a sweep, which needs -m; without it, it is a list for one call.
-    if not {"-m", "--multirun"} & set(sys.argv):
-        several = re.compile(r"^(study|run|on|corrupt)=([^\[\"']*,.*)$")
-        sys.argv = [several.sub(r"\1=[\2]", word) for word in sys.argv]
-    command(main)
+    command(main, lists=("study", "run", "on", "corrupt"))

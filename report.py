@@ -1,13 +1,11 @@
 """Run folders in, evidence out: tables, figures and one HTML page for a study (or several, study=a,b)."""
 
-import re
-import sys
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from dfdc_lightning.runs import command, one_sentence
+from dfdc_lightning.runs import command, one_sentence, words
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="report")
@@ -17,10 +15,14 @@ def main(config: DictConfig) -> None:
     from dfdc_lightning.report.tables import results
     from dfdc_lightning.report.write import write_report
 
-    named = config.study if isinstance(config.study, ListConfig) else [config.study]
-    studies = list(dict.fromkeys(str(name) for name in named))
     evidence, folder = write_report(
-        Path(config.root), studies, str(config.baseline), config.n_resamples, config.seed, config.confidence
+        Path(config.root),
+        words(config.study),
+        str(config.baseline),
+        config.n_resamples,
+        config.seed,
+        config.confidence,
+        [Path(file) for file in words(config.scores)],
     )
     table = results(evidence)
     print(table.markdown(), table.caption, *(f"note: {note}" for note in evidence.notes), sep="\n")
@@ -28,6 +30,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    # Hydra takes a bare comma for a sweep; here it is a list of studies for one report.
-    sys.argv = [re.sub(r"^study=([^\[\"']*,.*)$", r"study=[\1]", argument) for argument in sys.argv]
-    command(main)
+    command(main, lists=("study", "scores"))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
@@ -128,7 +129,7 @@ class Comparison:
 
 @dataclass(eq=False)  # what is derived from it is kept by identity
 class Evidence:
-    """All that tables, figures and the page show."""
+    """All that tables, figures and the page show; `scores` are files of other people's detectors."""
 
     studies: list[Study]
     experiments: list[Experiment]
@@ -138,6 +139,7 @@ class Evidence:
     n_resamples: int
     seed: int
     confidence: float
+    scores: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -182,6 +184,7 @@ def gather(
     n_resamples: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    scores: Sequence[Path] = (),
 ) -> Evidence:
     """Measure every usable run on the same resamples of its study's test videos, and compare experiments.
 
@@ -197,7 +200,17 @@ def gather(
     pairs = _pairs(studies, experiments, baseline, notes)
     notes += _notes_on_seeds(studies, experiments)
     comparisons = _compare(pairs, confidence)
-    return Evidence(list(studies), experiments, comparisons, notes, baseline, n_resamples, seed, confidence)
+    return Evidence(
+        list(studies),
+        experiments,
+        comparisons,
+        notes,
+        baseline,
+        n_resamples,
+        seed,
+        confidence,
+        tuple(scores),
+    )
 
 
 def _measure(

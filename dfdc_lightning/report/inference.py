@@ -180,6 +180,39 @@ def compare(
     )
 
 
+def paired(
+    first: Sequence[Measured], second: Sequence[Measured], groups: int, confidence: float = 0.95
+) -> Difference:
+    """The mean of differences that are taken seed by seed, with an interval over seeds and videos.
+
+    Args:
+        first: One for each seed.
+        second: The same runs elsewhere, in the same order; or one detector that is taken as it is.
+        groups: `Clusters.smaller`.
+        confidence: Share of intervals that cover.
+    """
+    others = list(second) * len(first) if len(second) == 1 else second
+    values = np.array([a.value - b.value for a, b in zip(first, others, strict=True)])
+    gap = float(values.mean())
+    difference = Difference(gap, (len(first), len(second)), groups, confidence=confidence)
+    if len(first) < 2:
+        return replace(difference, reason=ONE_SEED)
+    if groups < FEWEST_GROUPS:
+        return replace(difference, reason=few_groups(groups))
+    spread = np.array([a.spread - b.spread for a, b in zip(first, others, strict=True)])
+    parts = variances([values], spread @ spread.T, groups)
+    half, error = _half(parts, confidence)
+    if error == 0:
+        return replace(difference, reason="neither other seeds nor other videos change the values")
+    return replace(
+        difference,
+        standard_error=error,
+        df=_freedom(half, error, confidence),
+        p=_p(gap, parts),
+        interval=Interval(max(-1.0, gap - half), min(1.0, gap + half)),
+    )
+
+
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:
     """The same differences with p-values adjusted for all of them (Holm, 1979)."""
     places = [i for i, difference in enumerate(differences) if difference.p is not None]

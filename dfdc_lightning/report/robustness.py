@@ -10,25 +10,21 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.report import influence
 from dfdc_lightning.report.evidence import Evidence, Experiment, RunEvidence
 from dfdc_lightning.report.inference import (
-    FEWEST_GROUPS,
-    ONE_SEED,
     Difference,
     Estimate,
     Measured,
-    few_groups,
-    half_width,
     mean_interval,
+    paired,
     run_interval,
-    variances,
 )
-from dfdc_lightning.report.statistics import Interval, clusters
+from dfdc_lightning.report.statistics import clusters
 from dfdc_lightning.results.elsewhere import (
     Evaluation,
     evaluation_folders,
     fingerprint_of,
     read_evaluation,
 )
-from dfdc_lightning.results.predictions import Scores
+from dfdc_lightning.results.predictions import Scores, restricted
 
 Place = tuple[str, str]  # data set and condition
 
@@ -95,7 +91,10 @@ def robustness(evidence: Evidence) -> Robustness:
                     f"{experiment.label} on {' '.join(place).strip()}: {missing} of {len(experiment.runs)} "
                     "seeds have not been evaluated, the mean is over the others"
                 )
-            held.append(_held(experiment, places[place], evidence.confidence))
+            try:
+                held.append(_held(experiment, places[place], evidence.confidence))
+            except UserError as error:
+                faults.append(f"{experiment.label} on {' '.join(place).strip()}: {error}")
     return Robustness(held, faults)
 
 
@@ -122,20 +121,18 @@ def _held(experiment: Experiment, evaluations: Mapping[int, Evaluation], confide
     own = [set(experiment.runs[number].test.video) for number in evaluations] if about.own else []
     scores = _on_common({n: e.scores for n, e in evaluations.items() if e.scores is not None}, own)
     first = next(iter(scores.values()))
+    if first.label.all() or not first.label.any():
+        raise UserError("the videos that all seeds have scored are of one label, so it is left out")
     design = clusters(first.label, first.group)
     there = [_auroc(one, design.of_video) for one in scores.values()]
     if about.own:
-        tested = [_restricted(experiment.runs[number].test, set(first.video)) for number in scores]
+        tested = [restricted(experiment.runs[number].test, set(first.video)) for number in scores]
         home = [_auroc(one, design.of_video) for one in tested]
-        changes = [Measured(a.value - b.value, a.spread - b.spread) for a, b in zip(there, home, strict=True)]
-        groups = design.smaller
-    else:  # other videos: what moves one value does not move the other
+        change = paired(there, home, design.smaller, confidence)
+    else:
         home = [experiment.runs[number].measured["auroc"] for number in scores]
-        changes = [
-            Measured(a.value - b.value, np.concatenate([a.spread, b.spread]))
-            for a, b in zip(there, home, strict=True)
-        ]
         groups = min(design.smaller, experiment.design.smaller)
+        change = paired(*_on_other_videos(there, home), groups, confidence)
     corruption, _, level = about.condition.partition("-")
     several = len(there) > 1
     return Held(
@@ -148,7 +145,7 @@ def _held(experiment: Experiment, evaluations: Mapping[int, Evaluation], confide
         mean_interval(there, design.smaller, confidence)
         if several
         else run_interval(there[0], design.smaller, confidence),
-        _change(changes, groups, confidence),
+        change,
         int((~first.label).sum()),
         int(first.label.sum()),
         len({video for e in evaluations.values() for video in e.about.without_score}),
@@ -159,41 +156,22 @@ def _held(experiment: Experiment, evaluations: Mapping[int, Evaluation], confide
 def _on_common(scores: Mapping[int, Scores], others: Sequence[set[str]]) -> dict[int, Scores]:
     """The same videos for every seed: those that all of them scored, and that are among all the others."""
     common = set.intersection(*(set(one.video) for one in scores.values()), *others)
-    return {number: _restricted(one, common) for number, one in scores.items()}
+    return {number: restricted(one, common) for number, one in scores.items()}
 
 
-def _restricted(scores: Scores, videos: set[str]) -> Scores:
-    mask = np.array([video in videos for video in scores.video])
-    return scores._replace(
-        video=[video for video in scores.video if video in videos],
-        group=[group for group, kept in zip(scores.group, mask, strict=True) if kept],
-        label=scores.label[mask],
-        score=scores.score[mask],
+def _on_other_videos(
+    there: Sequence[Measured], home: Sequence[Measured]
+) -> tuple[list[Measured], list[Measured]]:
+    """Spreads side by side: what moves the values on one set of videos does not move those on the other."""
+    n, m = len(there[0].spread), len(home[0].spread)
+    return (
+        [Measured(one.value, np.pad(one.spread, (0, m))) for one in there],
+        [Measured(one.value, np.pad(one.spread, (n, 0))) for one in home],
     )
 
 
 def _auroc(scores: Scores, group: np.ndarray) -> Measured:
     return influence.auroc(scores.score, scores.label, np.ones(len(scores.video), bool), group)
-
-
-def _change(changes: Sequence[Measured], groups: int, confidence: float) -> Difference:
-    """The mean of differences that are paired by seed, with an interval over seeds and videos."""
-    values = np.array([change.value for change in changes])
-    difference = Difference(float(values.mean()), (len(changes),) * 2, groups, confidence=confidence)
-    if groups < FEWEST_GROUPS:
-        return _without(difference, few_groups(groups))
-    spread = np.array([change.spread for change in changes])
-    if len(changes) < 2:
-        return _without(difference, ONE_SEED)
-    half = float(half_width(variances([values], spread @ spread.T, groups), 1 - confidence))
-    if half == 0:
-        return _without(difference, "neither other seeds nor other videos change the values")
-    ends = Interval(max(-1.0, float(values.mean()) - half), min(1.0, float(values.mean()) + half))
-    return Difference(difference.difference, difference.seeds, groups, interval=ends, confidence=confidence)
-
-
-def _without(difference: Difference, reason: str) -> Difference:
-    return Difference(difference.difference, difference.seeds, difference.groups, reason=reason)
 
 
 def half_lost(start: Estimate | None, curve: Sequence[Held]) -> float | None:

@@ -2,6 +2,7 @@
 
 from dfdc_lightning.report.answer import rates
 from dfdc_lightning.report.evidence import Comparison, Evidence
+from dfdc_lightning.report.inference import Difference
 from dfdc_lightning.report.published import SOURCE, published
 from dfdc_lightning.report.table import (
     ABSENT,
@@ -36,8 +37,12 @@ def results(evidence: Evidence) -> Table:
 
 
 def verdict(comparison: Comparison) -> str:
+    """What may be said of an experiment's AUROC against its reference's."""
+    return judged(comparison.auroc)
+
+
+def judged(d: Difference) -> str:
     """Better, worse, or how large a difference is still possible."""
-    d = comparison.auroc
     if d.interval is None:
         return "no verdict"
     if d.clear:

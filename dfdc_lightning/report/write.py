@@ -1,5 +1,6 @@
 """Write a whole report folder from a study's run folders."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from dfdc_lightning import atomic, checks
@@ -7,6 +8,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.figures import save
+from dfdc_lightning.report.foreign import foreign
 from dfdc_lightning.report.page import html
 from dfdc_lightning.report.published import published
 from dfdc_lightning.report.sections import contents
@@ -20,8 +22,11 @@ def write_report(
     n_resamples: int = 10_000,
     seed: int = 0,
     confidence: float = 0.95,
+    scores: Sequence[Path] = (),
 ) -> tuple[Evidence, Path]:
     """Read the studies, measure them and write `root/<study>/report/` (`root/a+b/report/` for several).
+
+    Files of `scores` are set beside the studies' experiments; one that cannot be used becomes a note.
 
     Returns:
         The evidence and the report's folder.
@@ -34,12 +39,13 @@ def write_report(
     checks.whole("seed", seed)
     order = list(dict.fromkeys(experiment for experiment, _ in published()))
     read = [read_study(root, name, [baseline, *order]) for name in studies]
-    evidence = gather(read, baseline, n_resamples, seed, confidence)
+    evidence = gather(read, baseline, n_resamples, seed, confidence, scores)
     if not evidence.experiments:
         reasons = "; ".join(str(note) for note in evidence.notes[:3])
         raise UserError(
             f"study={','.join(studies)}: no run can be used yet ({reasons}): finish one with python train.py"
         )
+    evidence.notes += foreign(evidence)[1]
     folder = Path(root) / evidence.name / "report"
     sections = contents(evidence)
     tables = [table for section in sections for table in section.tables]

@@ -1,6 +1,6 @@
 """predictions.csv: the score of every validation and test video, and what would falsify a number from it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,6 +80,18 @@ def read_predictions(path: Path, level: Level) -> Predictions:
     if head[len(_COLUMNS) :] != _frame_columns(frames) or (frames == 0) != (level == "clip"):
         return _unusable(f"has the columns {','.join(head)!r}, which are not those of a {level} detector")
     return _by_split(lines, level)
+
+
+def restricted(scores: Scores, videos: Container[str]) -> Scores:
+    """The scores of those videos alone, in the same order."""
+    kept = [index for index, video in enumerate(scores.video) if video in videos]
+    return Scores(
+        [scores.video[index] for index in kept],
+        [scores.group[index] for index in kept],
+        scores.label[kept],
+        scores.score[kept],
+        None if scores.frames is None else scores.frames[kept],
+    )
 
 
 def _frame_columns(n: int) -> list[str]:

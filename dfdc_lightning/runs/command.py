@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -17,6 +17,7 @@ def command(
     main: Callable[[], object],
     again: str = "goes on from here",
     former: Mapping[str, str] = MappingProxyType({}),
+    lists: Sequence[str] = (),
 ) -> None:
     """Run an entry script: what the user can mend becomes one sentence on stderr and exit code 2.
 
@@ -24,7 +25,11 @@ def command(
         main: The function decorated with `hydra.main`.
         again: What the same command does after Ctrl-C.
         former: Keys that have another name now, with that name.
+        lists: Keys whose values may be written with a bare comma, which Hydra takes for a sweep.
     """
+    if lists and not {"-m", "--multirun"} & {*sys.argv}:
+        several = re.compile(rf"^({'|'.join(lists)})=([^\[\"']*,.*)$")
+        sys.argv = [several.sub(r"\1=[\2]", word) for word in sys.argv]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through instead of Hydra's exit code 1
     try:
         with one_sentence():
@@ -37,6 +42,12 @@ def command(
     except BrokenPipeError:  # whoever read along, `| head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def words(value: object) -> list[str]:
+    """One value of a configuration, or a list of them, as different texts; None is none."""
+    several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    return list(dict.fromkeys(str(each) for each in several if each is not None))
 
 
 @contextmanager
