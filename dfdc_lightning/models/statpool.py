@@ -26,7 +26,7 @@ class StatisticsPoolingDetector(Detector):
 
     def __init__(self, backbone: nn.Module, hidden: int, **training: Any) -> None:
         super().__init__(backbone, **training)
-        self.hidden = nn.Linear(2 * backbone.num_features, hidden)  # type: ignore[operator, arg-type]
+        self.hidden = nn.Linear(2 * self.n_features, hidden)
         self.head = nn.Linear(hidden, 1)
 
     def head_logits(self, features: Float[Tensor, "b t f"]) -> Float[Tensor, "b t"]:
