@@ -12,6 +12,7 @@ from dfdc_lightning.report import (
     explanations,
     foreign,
     forest,
+    methods,
     operating,
     planning,
     provenance,
@@ -79,7 +80,12 @@ SECTIONS = (
     Section(
         "certainty", "How sure is that?", tables=(tables.differences, planning.sample_sizes, tables.chosen)
     ),
-    Section("slices", "Where is it strong, where weak?", tables=(slices.slices,)),
+    Section(
+        "slices",
+        "Where is it strong, where weak?",
+        tables=(methods.table, slices.slices),
+        figures=(methods.figure,),
+    ),
     Section(
         "errors",
         "Right and wrong",

@@ -53,7 +53,7 @@ def slices(evidence: Evidence) -> Table:
 
 def _slices(experiment: Experiment) -> Iterator[Slice]:
     test = experiment.runs[0].test
-    read = _rows(experiment)
+    read = known_rows(experiment)
     if read is None:
         return
     cache, rows = read
@@ -69,7 +69,7 @@ def _slices(experiment: Experiment) -> Iterator[Slice]:
     yield from _thirds(cache, test.video)
 
 
-def _rows(experiment: Experiment) -> tuple[FaceCache, dict[str, Row]] | None:
+def known_rows(experiment: Experiment) -> tuple[FaceCache, dict[str, Row]] | None:
     """The cache of the experiment's runs, None where it is not on this machine or cannot be read."""
     path = experiment.runs[0].run.result.data.get("cache")
     if not isinstance(path, str) or not (Path(path) / "manifest.csv").is_file():
