@@ -4,6 +4,7 @@ from pathlib import Path
 
 import lightning as L
 import pytest
+from face_detectors import first_clip
 from hydra.utils import instantiate
 from test_experiments import experiment
 
@@ -32,7 +33,7 @@ def source_pair(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache, rows = FaceCache(tmp_path_factory.mktemp("source_pair")), []
     for video, path in videos.items():
         label = FAKE if "_" in video else REAL
-        clip = (fake if label == FAKE else real)(path)
+        clip = first_clip(fake if label == FAKE else real, path)
         for part in range(len(clip.faces) // 4):
             name = f"{video}_part{part}"
             cache.write_clip(name, FaceClip(*(array[part :: len(clip.faces) // 4] for array in clip)))
