@@ -1,4 +1,4 @@
-"""One run: a configuration becomes objects, trains, and the best epoch by validation AUROC is tested once."""
+"""One run: a configuration becomes objects, trains, and the best epoch on validation is tested once."""
 
 import hydra
 from omegaconf import DictConfig
@@ -10,7 +10,7 @@ from dfdc_lightning.sweep import isolated
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 @isolated("dfdc_lightning.models.frame", "timm", "torch._dynamo")  # a run of a sweep has its own process
 def main(config: DictConfig) -> float:
-    """Train and test one detector, or skip a finished one; returns validation AUROC for whoever searches."""
+    """Train and test one detector, or skip a finished one; returns what it monitors for whoever searches."""
     run = Run.claim(config)
     if not run.finished:
         with run.recording():

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dfdc_lightning import atomic
-from dfdc_lightning.results.epochs import write_epochs
+from dfdc_lightning.results.epochs import best_epoch, write_epochs
 from dfdc_lightning.results.measures import measure
 from dfdc_lightning.results.predictions import ScoredVideo, write_predictions
 from dfdc_lightning.results.result import Level, Result, write_result
@@ -73,7 +73,7 @@ def write_run(
     write_epochs(run.metrics_file, curve)
     config = _config(run.study, run.experiment, run.seed, epochs)
     atomic.write_json(run.config_file, config)  # JSON is YAML too
-    best = int(np.argmax([row["val/auroc"] for row in curve]))
+    best = int(best_epoch(curve, "val/auroc")["epoch"])
     write_result(run.result_file, _result(run, level, config, results, best, epochs, data))
 
 

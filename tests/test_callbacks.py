@@ -26,7 +26,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.losses import SmoothedBCE
 from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.frame import FrameDetector
-from dfdc_lightning.results.epochs import COLUMNS
+from dfdc_lightning.results.epochs import COLUMNS, write_epochs
 from dfdc_lightning.results.run_folder import RunFolder
 
 EPOCHS = 4
@@ -151,19 +151,30 @@ def test_the_best_epoch_is_the_first_with_the_highest_validation_auroc(finished:
     assert logged["val/auroc"] == pytest.approx(max(aurocs), abs=1e-6)
 
 
+class Epochs(L.Trainer):
+    """Ends one epoch after the other with given measures; its checkpoint is the epoch's number."""
+
+    current_epoch = 0
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(default_root_dir=folder, logger=False, accelerator="cpu", enable_progress_bar=False)
+        self.rows: list[dict[str, float]] = []
+
+    def end(self, callback: L.Callback, **measures: float) -> None:
+        self.current_epoch = len(self.rows)
+        row = {f"val/{name}": value for name, value in measures.items()}
+        self.rows.append({"epoch": self.current_epoch, "seconds": 1.0} | row)
+        write_epochs(RunFolder(Path(self.default_root_dir)).metrics_file, self.rows)
+        callback.on_train_epoch_end(self, L.LightningModule())
+
+    def save_checkpoint(self, path: Any, *_: Any) -> None:
+        Path(path).write_text(str(self.current_epoch))
+
+
 def test_of_equal_epochs_the_first_is_kept(tmp_path: Path) -> None:
-    class Still(L.Trainer):
-        callback_metrics = {"val/auroc": torch.tensor(0.75)}
-        current_epoch = 0
-
-        def save_checkpoint(self, path: Any, *_: Any) -> None:
-            Path(path).write_text(str(self.current_epoch))
-
-    loop = Still(default_root_dir=tmp_path, logger=False, accelerator="cpu", enable_progress_bar=False)
-    callback = BestAndLast("val/auroc")
-    for epoch in range(3):
-        loop.current_epoch = epoch
-        callback.on_train_epoch_end(loop, L.LightningModule())
+    loop, callback = Epochs(tmp_path), BestAndLast("val/auroc")
+    for _ in range(3):
+        loop.end(callback, auroc=0.75, loss=0.5)
     names = ("best.ckpt", "previous.ckpt", "last.ckpt")
     assert [(tmp_path / "checkpoints" / name).read_text() for name in names] == ["0", "1", "2"]
 
@@ -175,23 +186,11 @@ def test_the_best_epoch_is_kept_without_being_written_twice(
     def no_links(*_: Any) -> None:
         raise OSError("Operation not permitted")
 
-    class Rising(L.Trainer):
-        current_epoch = 0
-
-        @property
-        def callback_metrics(self) -> dict[str, Any]:
-            return {"val/auroc": torch.tensor(0.5 + 0.1 * min(self.current_epoch, 1))}
-
-        def save_checkpoint(self, path: Any, *_: Any) -> None:
-            Path(path).write_text(str(self.current_epoch))
-
     if not links:  # as on some network disks
         monkeypatch.setattr(Path, "hardlink_to", no_links)
-    loop = Rising(default_root_dir=tmp_path, logger=False, accelerator="cpu", enable_progress_bar=False)
-    callback, folder = BestAndLast("val/auroc"), tmp_path / "checkpoints"
+    loop, callback, folder = Epochs(tmp_path), BestAndLast("val/auroc"), tmp_path / "checkpoints"
     for epoch, best in enumerate("011"):
-        loop.current_epoch = epoch
-        callback.on_train_epoch_end(loop, L.LightningModule())
+        loop.end(callback, auroc=0.5 + 0.1 * min(epoch, 1))
         assert (folder / "best.ckpt").read_text() == best
         assert (folder / "last.ckpt").read_text() == str(epoch)
         if epoch == int(best):
@@ -359,7 +358,6 @@ def test_the_start_says_how_many_parameters_train_and_each_epoch_gets_a_line(
     assert len([line for line in out.splitlines() if "val/auroc" in line]) == EPOCHS
 
 
-def test_an_unknown_monitor_is_refused_with_the_known_ones(tmp_path: Path, tiny_cache: Path) -> None:
-    loop = trainer(tmp_path)
-    with pytest.raises(UserError, match="monitor=val/acu is not among the metrics"):
-        BestAndLast("val/acu").on_train_epoch_end(loop, detector())
+def test_an_unknown_monitor_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"monitor must be one of val/auroc, .*val/loss \(got val/acu\)"):
+        BestAndLast("val/acu")

@@ -1,60 +1,55 @@
 """The best and the last epoch of a run on disk, and how to get them back, damaged files included."""
 
-import math
 import pickle
 import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from dfdc_lightning import atomic
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.models.detector import Detector
+from dfdc_lightning.results.epochs import MONITORS, best_epoch
 from dfdc_lightning.results.run_folder import BEST, RunFolder
 
 
 class BestAndLast(Checkpoint):
     """Write last.ckpt after each epoch (the one before becomes previous.ckpt) and best.ckpt after the best.
 
-    Of epochs with equal scores the first is the best. A run killed while it writes leaves whole files; at
-    most best.ckpt is newer than last.ckpt, and the repeated epoch writes it again.
+    Which epoch is the best follows from metrics.csv alone, for this callback as for everybody else. A run
+    killed while it writes leaves whole files; at most best.ckpt is newer than last.ckpt, and the repeated
+    epoch writes it again.
 
     Args:
-        monitor: The metric that says how good an epoch is; higher is better.
+        monitor: The measure that says how good an epoch is, one of `results.epochs.MONITORS`.
+
+    Raises:
+        UserError: When there is no such measure.
     """
 
     def __init__(self, monitor: str) -> None:
-        self.monitor = monitor
-        self.best_score, self.best_epoch = -math.inf, -1
+        self.monitor = checks.one_of("monitor", monitor, MONITORS)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The best so far, so that a resumed run knows it."""
-        return {"best_score": self.best_score, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the best so far."""
-        self.best_score, self.best_epoch = state_dict["best_score"], state_dict["best_epoch"]
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the epoch that has just been validated.
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse a measure that the detector does not have.
 
         Raises:
-            UserError: When the monitored metric does not exist.
+            UserError: When frames are to be judged by a detector of whole clips.
         """
-        if self.monitor not in trainer.callback_metrics:
-            known = ", ".join(sorted(name for name in trainer.callback_metrics if name.startswith("val/")))
-            raise UserError(f"monitor={self.monitor} is not among the metrics of an epoch: {known}")
-        score = float(trainer.callback_metrics[self.monitor])
-        best = score > self.best_score
-        if best:
-            self.best_score, self.best_epoch = score, trainer.current_epoch
+        if self.monitor == "val/frame_auroc" and cast("Detector", pl_module).level == "clip":
+            raise UserError(f"monitor={self.monitor}: the model judges whole clips, take monitor=val/auroc")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the epoch that has just been validated; `History`, which comes before, has added its row."""
         run = RunFolder(Path(trainer.default_root_dir))
+        epochs = run.epochs()
+        best = best_epoch(epochs, self.monitor) is epochs[-1]
         with atomic.replacing(run.last) as new:
             trainer.save_checkpoint(new)
             if best:

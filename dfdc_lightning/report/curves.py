@@ -21,7 +21,7 @@ _MOST_CURVES = 7  # colours that are told apart
 def learning(evidence: Evidence) -> list[Picture]:
     """Loss and AUROC over epochs: a row of two panels per experiment with an epoch to show."""
     found = [
-        (label_of(name, study, evidence.studies), runs)
+        (label_of(name, study, evidence.studies), runs, study.best_epochs(name))
         for study in evidence.studies
         for name in study.experiments
         if (runs := study.curves(name))
@@ -30,31 +30,29 @@ def learning(evidence: Evidence) -> list[Picture]:
         return []
     kept, left_out = shown(found)
     figure, rows = panels(len(kept), height=1.45, columns=2, each=2)
-    for row, (label, runs) in zip(rows, kept, strict=True):
+    for row, (label, runs, best) in zip(rows, kept, strict=True):
         for axes, key, unit in zip(row, ("loss", "auroc"), ("loss (nats)", "AUROC"), strict=True):
             for i, split in enumerate(("train", "val")):
                 _band(axes, runs, f"{split}/{key}", i, {"train": "training", "val": "validation"}[split])
             axes.set_ylabel(unit, fontsize=8)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         row[0].set_title(short(label, 22), fontsize=9, loc="left")
-        _stars(row[1], runs)
+        for epoch in best:
+            axes.plot(
+                epoch["epoch"] + 1, epoch["val/auroc"], "*", color=COLOURS[2], ms=9, mec="white", mew=0.6
+            )
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
     rows[-1][1].plot([], [], "*", color=COLOURS[2], ms=9, label="best epoch of a seed")
     handles, names = rows[-1][1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+    monitors = " or ".join(sorted({study.monitor(run) for study in evidence.studies for run in study.runs}))
     caption = (
-        f"Loss and AUROC over epochs of {_named([label for label, _ in kept])}: mean over seeds, the band "
-        "reaches from the lowest to the highest seed; stars mark each seed's best epoch by validation AUROC. "
+        f"Loss and AUROC over epochs of {_named([label for label, *_ in kept])}: mean over seeds, the band "
+        f"reaches from the lowest to the highest seed; stars mark each seed's best epoch by {monitors}. "
         f"Epochs count from 1.{left_out}"
     )
     return [Picture("learning", "Learning curves", caption, figure)]
-
-
-def _stars(axes: Axes, runs: Sequence[list[Epoch]]) -> None:
-    for run in runs:
-        best = max(run, key=lambda row: (row["val/auroc"], -row.get("val/loss", 0.0)))
-        axes.plot(best["epoch"] + 1, best["val/auroc"], "*", color=COLOURS[2], ms=9, mec="white", mew=0.6)
 
 
 def _band(axes: Axes, runs: Sequence[list[Epoch]], key: str, i: int, label: str) -> None:

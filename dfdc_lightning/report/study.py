@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.results.epochs import Epoch
+from dfdc_lightning.results.epochs import MONITORS, Epoch, best_epoch
 from dfdc_lightning.results.measures import measure
 from dfdc_lightning.results.predictions import PREDICTIONS
 from dfdc_lightning.results.result import RESULT
@@ -60,6 +60,16 @@ class Study:
         """Return the epochs of each run of an experiment that has any."""
         runs = [run for run in self.runs if run.experiment == experiment]
         return [self.epochs[run.name] for run in runs if self.epochs[run.name]]
+
+    def best_epochs(self, experiment: str) -> list[Epoch]:
+        """Return the best epoch so far of each of these runs, by the measure that the run monitors."""
+        runs = [run for run in self.runs if run.experiment == experiment and self.epochs[run.name]]
+        return [best_epoch(self.epochs[run.name], self.monitor(run)) for run in runs]
+
+    def monitor(self, run: RunFolder) -> str:
+        """Say which measure a run chooses its best epoch by."""
+        monitor = self.configs[run.name].get("monitor")
+        return monitor if monitor in MONITORS else "val/auroc"
 
     @property
     def finished(self) -> list[RunFolder]:

@@ -1,4 +1,4 @@
-"""metrics.csv: one row per epoch, with what was measured after it."""
+"""metrics.csv: one row per epoch, with what was measured after it, and which epoch is the best."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -21,11 +21,31 @@ MEASURED = (
     "val/frame_auroc",
 )
 COLUMNS = ("epoch", *MEASURED, "lr", "trainable_parameters", "clips_per_second", "seconds")
+# What an epoch can be chosen by, and whether the best one has the most or the least of it.
+MONITORS = {
+    "val/auroc": max,
+    "val/frame_auroc": max,
+    "val/accuracy": max,
+    "val/f1": max,
+    "val/eer": min,
+    "val/loss": min,
+}
 _NEEDED = ("epoch", "val/auroc", "seconds")
 _WHOLE = ("epoch", "trainable_parameters")
 _DIGITS = {"clips_per_second": 4, "seconds": 4}  # a clock is not exact to nine
 
 Epoch = dict[str, float]
+
+
+def best_epoch(epochs: Iterable[Epoch], monitor: str) -> Epoch:
+    """Choose the best epoch; of equally good ones that with the least val/loss, and of those the first.
+
+    Args:
+        epochs: At least one, each with the monitored measure.
+        monitor: A key of `MONITORS`.
+    """
+    sign = -1 if MONITORS[monitor] is max else 1
+    return min(epochs, key=lambda epoch: (sign * epoch[monitor], epoch.get("val/loss", 0.0)))
 
 
 def write_epochs(path: Path, epochs: Iterable[Mapping[str, float]]) -> None:

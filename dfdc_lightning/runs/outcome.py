@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning.machine import cores
-from dfdc_lightning.results.epochs import Epoch
+from dfdc_lightning.results.epochs import Epoch, best_epoch
 from dfdc_lightning.results.result import Result
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ def outcome(
         scores: `val/…` and `test/…` metrics of the best checkpoint.
     """
     detector = cast("Detector", trainer.lightning_module)
-    # the first of equals, as the checkpoint is
-    best = max(epochs, key=lambda row: row["val/auroc"])
     return Result(
         study=config.study,
         experiment=config.name,
@@ -57,7 +55,7 @@ def outcome(
         test=_with_prefix("test/", scores),
         val=_with_prefix("val/", scores),
         threshold=detector.threshold,
-        best_epoch=int(best["epoch"]),
+        best_epoch=int(best_epoch(epochs, config.monitor)["epoch"]),
         epochs=len(epochs),
         seconds=sum(epoch["seconds"] for epoch in epochs),
         parameters=sum(p.numel() for p in detector.parameters()),

@@ -155,16 +155,17 @@ class Run(RunFolder):
         self.previous.unlink(missing_ok=True)  # it was there to go on from
 
     @property
-    def auroc(self) -> float:
-        """Validation AUROC of the finished run: what a search may choose by."""
-        return self.result.val["auroc"]
+    def monitored(self) -> float:
+        """The monitored measure of the finished run's best epoch: what a search may choose by."""
+        return self.result.val[self.result.config.get("monitor", "val/auroc").removeprefix("val/")]
 
     def announce(self) -> float:
-        """Print the run's outcome in one line and return its validation AUROC."""
+        """Print the run's outcome in one line and return the monitored measure of its best epoch."""
         result = self.result
         figures = "  ".join(f"{name} {result.test[name]:.3f}" for name in MEASURES)
-        print(f"{result.title}: test {figures}  (best epoch {result.best_epoch}, {self.folder})", flush=True)
-        return self.auroc
+        epoch = result.best_epoch + 1  # files count from 0
+        print(f"{result.title}: test {figures}  (best epoch {epoch}, {self.folder})", flush=True)
+        return self.monitored
 
     def load_detector(self) -> "Detector":
         """The detector of the best checkpoint, on the CPU, in evaluation mode; needs no pretrained weights.

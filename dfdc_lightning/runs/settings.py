@@ -15,6 +15,7 @@ from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.models.weights import sha256_of, weights_file
+from dfdc_lightning.results.epochs import MONITORS
 
 # Where and how a run is watched or computed, never what it computes: equal runs may differ in these.
 CANNOT_CHANGE_RESULTS = (
@@ -75,6 +76,7 @@ def check_values(config: DictConfig) -> None:
         (checks.whole if kind is int else checks.number)(
             key, OmegaConf.select(config, key, default=least), least, most
         )
+    checks.one_of("monitor", OmegaConf.select(config, "monitor", default="val/auroc"), MONITORS)
     for key in _SWITCHES:
         checks.switch(key, config[key])
     if Path(str(config.name)).name != str(config.name):

@@ -101,7 +101,7 @@ class Runs:
                 print(f"error: {error}", file=sys.stderr, flush=True)
         self._over.discard(folder)  # a search may ask for it again
         run = Run(folder)
-        return run.auroc if run.finished else float("nan")
+        return run.monitored if run.finished else float("nan")
 
     def _train(self, folder: Path, config: DictConfig) -> None:
         self._fill()
