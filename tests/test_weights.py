@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 
 import cv2
@@ -136,6 +137,24 @@ def test_all_weights_of_a_sweep_are_looked_at_before_its_first_run(
     wrong = f'{{"name": "test_vit", "weights": "{tmp_path}/test_vit.safetensors"}}'
     assert backbones.main([wrong, '{"name": "test_vit", "pretrained": false}']) == 1
     assert "test_vit.safetensors does not hold this backbone" in capsys.readouterr().out
+
+
+def test_weights_are_looked_at_from_whichever_folder_a_sweep_starts_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_import(
+        command: list[str], env: dict[str, str], **_: object
+    ) -> "subprocess.CompletedProcess[str]":
+        assert command[1:3] == ["-m", "dfdc_lightning.sweep.backbones"]
+        words = [command[0], "-c", f"import {command[2]}"]
+        return real_run(words, env=env, capture_output=True, text=True)
+
+    real_run = subprocess.run
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setattr(subprocess, "run", only_import)
+    with composed("model.backbone.name=test_resnet", "weights=null") as config:
+        refuse_unfit_weights([config])
 
 
 def test_a_sweep_without_its_weights_starts_nothing(tmp_path: Path, tiny_cache: Path) -> None:

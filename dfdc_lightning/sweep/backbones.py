@@ -6,9 +6,11 @@ is the process that builds them, given the arguments of `timm_backbone`; a sweep
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.models.weights import in_timms_order, weights_file
+
+_PACKAGES = str(Path(__file__).parents[2])  # the folder that holds this package
 
 
 class Backbone(NamedTuple):
@@ -69,7 +73,10 @@ def _refusals(backbones: Sequence[Backbone]) -> list[str]:
         json.dumps({"name": item.name, "weights": item.weights and str(item.weights)}) for item in backbones
     ]
     command = [sys.executable, "-m", "dfdc_lightning.sweep.backbones", *words]
-    said = subprocess.run(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    # The package is found from whichever folder the sweep was started in.
+    path = os.pathsep.join([_PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])])
+    variables = os.environ | {"PYTHONPATH": path}
+    said = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True)  # noqa: S603
     if said.returncode == 0:
         return []
     return said.stdout.splitlines() or [f"the backbones could not be built (exit code {said.returncode})"]
@@ -79,13 +86,16 @@ def main(words: Sequence[str]) -> int:
     """Build the networks and print one sentence for each that cannot be; returns the exit code."""
     from dfdc_lightning.models.backbone import timm_backbone
 
-    wrong = 0
-    for word in words:
+    def refusal(word: str) -> str:
         try:
             timm_backbone(**json.loads(word))
         except UserError as error:
-            wrong += 1
-            print(" ".join(str(error).split()))
+            return " ".join(str(error).split())
+        return ""
+
+    with ThreadPoolExecutor(len(words)) as at_once:  # hubs are waited for together
+        wrong = list(filter(None, at_once.map(refusal, words)))
+    print("\n".join(wrong))
     return 1 if wrong else 0
 
 
