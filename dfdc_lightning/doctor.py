@@ -56,11 +56,14 @@ def facts() -> Iterator[tuple[str, str]]:
     """Yield what a bug report should say about the machine, name by name."""
     import torch
 
-    gpu = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else "none (everything works without, slower)"
-    )
+    from dfdc_lightning.hardware import absent_driver, unusable_gpu
+
+    if why := unusable_gpu() or absent_driver():
+        gpu = f"NOT USABLE: {why}"
+    elif torch.cuda.is_available():
+        gpu = torch.cuda.get_device_name()
+    else:
+        gpu = "none (everything works without, slower)"
     yield "python", sys.version.split()[0]
     for name in (*PARTS, "opencv-python-headless"):
         yield name, str(_version(name))

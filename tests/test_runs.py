@@ -203,6 +203,26 @@ def test_a_finished_run_stays_finished_when_its_cache_has_been_moved_away(tmp_pa
         run.refuse_other({"lr": 1, "data.cache content": "def"})
 
 
+def test_a_run_goes_on_in_the_precision_it_was_begun_in(tmp_path: Path) -> None:
+    with composed("model.backbone.pretrained=false") as config:
+        with read_write(HydraConfig.get()):
+            HydraConfig.get().runtime.output_dir = str(tmp_path)
+        run = Run.claim(config)
+        run.agree_on_precision("bf16-mixed")
+        run.agree_on_precision("32-true")  # nothing was trained yet
+        folder_with(tmp_path, ckpt="weights")
+        run.unlock()
+        again = Run.claim(config)
+        again.agree_on_precision("32-true")
+        with pytest.raises(UserError, match=r"begun in precision 32-true, and here .* in bf16-mixed: go on"):
+            again.agree_on_precision("bf16-mixed")
+        again.unlock()
+        config.overwrite = True
+        redone = Run.claim(config)
+        redone.agree_on_precision("bf16-mixed")
+        redone.unlock()
+
+
 @pytest.mark.parametrize("text", [None, "", "epoch,val/auroc,seconds\n", "epoch,val/auroc,seconds\n0,0.5\n"])
 def test_a_run_without_its_history_cannot_go_on(tmp_path: Path, text: str | None) -> None:
     run = Run(tmp_path)

@@ -19,8 +19,8 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.models import hub, weights
 from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.weights import PACKAGES, in_timms_order, sha256_of, weights_file
-from dfdc_lightning.sweep import backbones
-from dfdc_lightning.sweep.backbones import refuse_unfit_weights
+from dfdc_lightning.sweep import preconditions
+from dfdc_lightning.sweep.preconditions import refuse_unmet
 
 NAME = "test_resnet"
 FORMAL_DRESS = {
@@ -130,12 +130,12 @@ def test_all_weights_of_a_sweep_are_looked_at_before_its_first_run(
 ) -> None:
     save_file(timm_backbone(NAME, pretrained=False).state_dict(), tmp_path / "test_vit.safetensors")
     with composed("experiment=effnet", f"weights={tmp_path}") as missing, pytest.raises(UserError) as refusal:
-        refuse_unfit_weights([missing])
+        refuse_unmet([missing])
     assert "holds no efficientnet_b3.safetensors or efficientnet_b3.pth" in str(refusal.value)
     with composed("weights=package", "model=efficientnet_lite0") as known:
-        refuse_unfit_weights([known])  # known by its content: nothing has to be built
+        refuse_unmet([known])  # known by its content: nothing has to be built
     wrong = f'{{"name": "test_vit", "weights": "{tmp_path}/test_vit.safetensors"}}'
-    assert backbones.main([wrong, '{"name": "test_vit", "pretrained": false}']) == 1
+    assert preconditions.main([wrong, '{"name": "test_vit", "pretrained": false}']) == 1
     assert "test_vit.safetensors does not hold this backbone" in capsys.readouterr().out
 
 
@@ -145,7 +145,7 @@ def test_weights_are_looked_at_from_whichever_folder_a_sweep_starts_in(
     def only_import(
         command: list[str], env: dict[str, str], **_: object
     ) -> "subprocess.CompletedProcess[str]":
-        assert command[1:3] == ["-m", "dfdc_lightning.sweep.backbones"]
+        assert command[1:3] == ["-m", "dfdc_lightning.sweep.preconditions"]
         words = [command[0], "-c", f"import {command[2]}"]
         return real_run(words, env=env, capture_output=True, text=True)
 
@@ -154,7 +154,7 @@ def test_weights_are_looked_at_from_whichever_folder_a_sweep_starts_in(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(subprocess, "run", only_import)
     with composed("model.backbone.name=test_resnet", "weights=null") as config:
-        refuse_unfit_weights([config])
+        refuse_unmet([config])
 
 
 def test_a_sweep_without_its_weights_starts_nothing(tmp_path: Path, tiny_cache: Path) -> None:

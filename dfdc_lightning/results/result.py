@@ -37,6 +37,7 @@ class Result(NamedTuple):
         hardware: What the run was computed on.
         config: The resolved configuration.
         weights: Where the backbone's weights came from; None where nobody knows.
+        precision: Lightning's name of the precision that it was trained in; None where nobody knows.
     """
 
     study: str
@@ -56,6 +57,7 @@ class Result(NamedTuple):
     hardware: dict[str, Any]
     config: dict[str, Any]
     weights: dict[str, Any] | None = None
+    precision: str | None = None
 
     @property
     def title(self) -> str:
@@ -115,6 +117,8 @@ def _check(content: Mapping[str, Any]) -> None:
         checks.mapping(name, content[name])
     if content.get("weights") is not None:
         checks.mapping("weights", content["weights"])
+    if content.get("precision") is not None:
+        checks.text("precision", content["precision"])
     checks.one_of("level", content["level"], get_args(Level))
     checks.number("threshold", content["threshold"], 0, 1)
     checks.number("seconds", content["seconds"], 0, _MOST)

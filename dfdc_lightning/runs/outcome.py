@@ -65,6 +65,7 @@ def outcome(
         hardware=hardware(trainer.strategy.root_device),
         config=cast("dict[str, Any]", OmegaConf.to_container(config)),
         weights=getattr(detector.backbone, "weights_origin", None),  # None: timm_backbone did not build it
+        precision=str(trainer.precision),
     )
 
 

@@ -19,6 +19,7 @@ from dfdc_lightning.results.run_folder import RunFolder
 from dfdc_lightning.runs.outcome import outcome
 from dfdc_lightning.runs.settings import (
     CACHE_CONTENT,
+    PRECISION,
     WEIGHTS_CONTENT,
     introduction,
     result_settings,
@@ -61,11 +62,22 @@ class Run(RunFolder):
             weights_content(config)  # missing weights are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
-            atomic.write_json(run.settings_file, settings)
+            atomic.write_json(run.settings_file, settings | run.settled())
             words = HydraConfig.get().overrides.task
             atomic.write_text(run.overrides_file, OmegaConf.to_yaml(words))
             atomic.write_text(run.config_file, OmegaConf.to_yaml(config, resolve=True))
         return run
+
+    def settled(self) -> dict[str, Any]:
+        """What the machine decided when the run was begun, and what it must go on with."""
+        before = self._noted_settings() if self.begun else {}
+        return {key: before[key] for key in (PRECISION,) if key in before}
+
+    def _noted_settings(self) -> dict[str, Any]:
+        if not self.settings_file.is_file():
+            return {}
+        noted: dict[str, Any] = json.loads(self.settings_file.read_text(encoding="utf-8"))
+        return noted
 
     @cached_property
     def config(self) -> DictConfig:
@@ -84,15 +96,17 @@ class Run(RunFolder):
         """Build what the configuration describes; the seed is set just before its weights are drawn.
 
         Raises:
-            UserError: When the cache cannot be used, which is seen before any weights are fetched.
+            UserError: When a GPU is there and cannot be used, when the cache cannot be used, which is seen
+                before any weights are fetched, or when the run was begun in another precision.
         """
         from hydra.utils import instantiate
         from lightning import seed_everything
 
         from dfdc_lightning.callbacks.memory import MemoryAdvice
-        from dfdc_lightning.hardware import use_threads
+        from dfdc_lightning.hardware import check_accelerator, use_threads
 
         _quieten()
+        check_accelerator(str(config.trainer.accelerator))
         use_threads(config.threads)
         data = instantiate(config.data)
         data.setup("fit")
@@ -106,7 +120,26 @@ class Run(RunFolder):
             callbacks=callbacks,
             logger=False,  # ours are callbacks that mirror the run folder
         )
+        self.agree_on_precision(str(trainer.precision))
         return data, detector, trainer
+
+    def agree_on_precision(self, precision: str) -> None:
+        """Note the precision that the run is going to train in, once.
+
+        Args:
+            precision: Lightning's name of it, which depends on the machine where none was asked for.
+
+        Raises:
+            UserError: When the run that goes on from here was begun in another one.
+        """
+        before = self.settled().get(PRECISION, precision)
+        if before != precision:
+            raise UserError(
+                f"{self.folder} holds a run that was begun in precision {before}, and here it would go on in "
+                f"{precision}: go on where it was begun, or with trainer.precision={before}, use another "
+                "study=NAME, or overwrite=true to redo it"
+            )
+        atomic.write_json(self.settings_file, self._noted_settings() | {PRECISION: precision})
 
     def resume_from(self) -> Path | None:
         """The newest readable checkpoint of a half-done run, or None for a fresh start.
@@ -218,8 +251,10 @@ class Run(RunFolder):
 
     @staticmethod
     def _differs(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
-        if key in (CACHE_CONTENT, WEIGHTS_CONTENT) and key not in now:
-            return False  # a finished run stays finished after its cache or its weights were moved away
+        if key in (CACHE_CONTENT, WEIGHTS_CONTENT, PRECISION) and key not in now:
+            # A finished run stays finished after its cache or its weights were moved away, and the precision
+            # is known only when torch is there.
+            return False
         return bool(before.get(key) != now.get(key))
 
     def lock(self) -> None:

@@ -51,6 +51,7 @@ _NOT_SHOWN = (
     "print_config",
 )  # in the title, or beside the point
 CACHE_CONTENT, WEIGHTS_CONTENT = "data.cache content", "model.backbone.weights content"
+PRECISION = "precision that ran"  # which follows from the machine, where the configuration leaves it open
 # What would be noticed late or never; an overwrite=no, which is text to Hydra, would even count as yes.
 _NUMBERS = {  # its type, the least, the most
     "seed": (int, 0, 2**32 - 1),

@@ -19,9 +19,9 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
 from dfdc_lightning.sweep.at_once import runs_at_once
-from dfdc_lightning.sweep.backbones import refuse_unfit_weights
 from dfdc_lightning.sweep.isolation import AHEAD
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration, script_arguments
+from dfdc_lightning.sweep.preconditions import refuse_unmet
 from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
 
 
@@ -101,7 +101,8 @@ def planned_sweep(config: DictConfig) -> Plan:
         config: The configuration of the whole sweep.
 
     Raises:
-        UserError: When there is something to train and no face cache to train it on, or no fitting weights.
+        UserError: When there is something to train and no face cache to train it on, no fitting weights,
+            or a GPU that is there and cannot be used.
     """
     hydra = config.hydra
     arguments = [f"{key}={value}" for key, value in (hydra.sweeper.params or {}).items()]
@@ -132,7 +133,7 @@ def planned_sweep(config: DictConfig) -> Plan:
     for cache in sorted({str(job.data.cache) for job in training}):
         FaceCache(Path(cache)).rows()  # no cache: say so now, not in the morning
     if not config.plan:
-        refuse_unfit_weights(training)
+        refuse_unmet(training, here=_one_after_another(config))
     return plan
 
 
