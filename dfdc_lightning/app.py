@@ -157,6 +157,7 @@ def main() -> None:
     port = checks.whole("port", _number(given["port"]), 1, 2**16 - 1)
     predictor = open_predictor(Path(given["run"]))
     prepare = Prepare(predictor.card.make_preparation(given["face_detector.model"] or None))
+    predictor.load()
     prepare.preparation.ready()
     service = VerdictService(predictor, prepare, _threshold(given["threshold"]), seconds, megabytes)
     heed_signals()

@@ -147,6 +147,16 @@ def test_a_run_without_checkpoint_is_a_sentence(trained: Trained, several: Path,
         predict([str(several / "a.mp4")], tmp_path / "run", Options())
 
 
+def test_a_key_without_meaning_is_refused_before_the_weights_are_loaded(
+    trained: Trained, several: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[TorchPredictor] = []
+    monkeypatch.setattr(TorchPredictor, "_read", loaded.append)
+    with pytest.raises(UserError, match="face_detector.model= means nothing to Haar: leave it out"):
+        predict([str(several / "a.mp4")], trained.run, Options(), face_model="yunet.onnx")
+    assert not loaded
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -187,6 +197,9 @@ class Fixed:
 
     def __init__(self, card: Card, scores: list[float]) -> None:
         self.card, self.logits = card, np.log(np.array(scores) / (1 - np.array(scores))).astype(np.float32)
+
+    def load(self) -> None:
+        """Nothing has to be read."""
 
     def predict(self, faces: np.ndarray, maps: bool) -> Prediction:
         logits = np.repeat(self.logits[: len(faces), None], faces.shape[1], axis=1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -30,6 +31,9 @@ class Predictor(Protocol):
     def identity(self) -> str:
         """Name the weights: two predictors with the same identity and card predict the same."""
 
+    def load(self) -> None:
+        """Begin to load the weights, beside whatever is done next; an error is raised by `predict`."""
+
     def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
         """Predict for clips.
 
@@ -47,15 +51,21 @@ class TorchPredictor:
     """
 
     def __init__(self, run: Run) -> None:
-        self.card = Card.of_run(run)
+        self.run, self.card = run, Card.of_run(run)
         self.identity = _identity(run.best)
-        self._detector = _started(lambda: self._load(run))
 
-    @staticmethod
-    def _load(run: Run) -> "Detector":
+    @cached_property
+    def _detector(self) -> "Future[Detector]":
+        return _started(self._read)
+
+    def _read(self) -> "Detector":
         import torch
 
-        return run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
+        return self.run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def load(self) -> None:
+        """Begin to import torch and to read the checkpoint."""
+        _ = self._detector
 
     def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
         """Predict on a GPU where there is one."""
@@ -80,12 +90,19 @@ class OnnxPredictor:
     """
 
     def __init__(self, path: Path, card: Card | None = None) -> None:
-        self.card = card or Card.read(path.with_suffix(".json"))
+        self.path, self.card = path, card or Card.read(path.with_suffix(".json"))
         self.identity = _identity(path)
-        self._session = _started(lambda: self._load(path, self.card))
+
+    @cached_property
+    def _session(self) -> "Future[Any]":
+        return _started(lambda: self._read(self.path, self.card))
+
+    def load(self) -> None:
+        """Begin to import onnxruntime and to read the model."""
+        _ = self._session
 
     @staticmethod
-    def _load(path: Path, card: Card) -> Any:
+    def _read(path: Path, card: Card) -> Any:
         try:
             import onnxruntime
             from onnxruntime.capi.onnxruntime_pybind11_state import (

@@ -51,6 +51,7 @@ def predict(given: Sequence[str], run: Path, options: Options, face_model: str |
     _check_places(options, single)
     predictor = open_predictor(run)
     prepare = Prepare(predictor.card.make_preparation(face_model))
+    predictor.load()  # only now: what is refused above is refused within a second
     if single:
         verdict = predict_video(
             prepare(videos[0]), predictor, options.threshold, maps=options.html is not None
