@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 TRAIN = ROOT / "train.py"
 EXPERIMENTS = ("baseline", "jpeg", "focal", "effnet", "lstm")
 TOY = ("model.backbone.pretrained=false", "data.batch_size=8", "trainer.accelerator=cpu", "data.workers=0")
-TINY = (*TOY, "model.backbone.name=test_resnet", "trainer.max_epochs=3")
+TINY = (*TOY, "logger=none", "model.backbone.name=test_resnet", "trainer.max_epochs=3")
 
 
 def draw(folder: Path, pairs: int, size: int) -> Path:

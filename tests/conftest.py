@@ -27,6 +27,9 @@ _LARGE = ("torch._dynamo", "lightning", "timm", "torchmetrics", "torchvision", "
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every command that we stop by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Nobody's account is told of a test; those of W&B undo this.
+os.environ.setdefault("WANDB_MODE", "disabled")
+
 # Workers share the cores: threads of torch and OpenCV would only wait for those of the other workers.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

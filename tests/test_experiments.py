@@ -24,7 +24,14 @@ OF_THE_STUDY = {"baseline", "jpeg", "focal", "effnet", "lstm"}
 def experiment(name: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(
-            "train", [f"experiment={name}", f"name={name}", "model.backbone.pretrained=false", *overrides]
+            "train",
+            [
+                f"experiment={name}",
+                f"name={name}",
+                "model.backbone.pretrained=false",
+                "logger=none",
+                *overrides,
+            ],
         )
 
 

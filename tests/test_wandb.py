@@ -11,11 +11,14 @@ import lightning as L
 import numpy as np
 import pytest
 import wandb
+from hydra.utils import instantiate
 from sklearn.metrics import roc_auc_score
 from test_callbacks import EPOCHS, StopAt
 from test_callbacks import run as train
+from test_runs import composed
 from wandb_file import OfflineRun
 
+from dfdc_lightning.loggers.auto import wandb_mode
 from dfdc_lightning.loggers.tensorboard import TensorBoardMirror
 from dfdc_lightning.loggers.wandb import WandbMirror
 from dfdc_lightning.results import measures
@@ -210,14 +213,26 @@ def test_an_offline_run_is_whole_as_soon_as_it_is_closed(
     assert torn_down == [-1, 1], "the service must end after the run, so that its file is written"
 
 
-def test_a_key_in_netrc_is_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dfdc_lightning.loggers import wandb as ours
+def test_a_run_is_shown_where_a_key_is_and_one_line_says_how_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with composed() as config:
+        settings = config.logger.wandb
 
-    assert ours._mode() == "offline"
-    (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {'0' * 40}\n")
-    assert ours._mode() == "online"
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    assert ours._mode() == "disabled"
+        def follower() -> L.Callback:
+            return instantiate(settings)
+
+        nobody = follower()
+        nobody.on_fit_start(L.Trainer(logger=False, barebones=True), L.LightningModule())
+        assert capsys.readouterr().out.count("\n") == 1 and not isinstance(nobody, WandbMirror)
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {'0' * 40}\n")
+        followed = follower()
+        assert isinstance(followed, WandbMirror) and wandb_mode() == "online"
+        assert (followed.group, followed.name, followed.patience) == ("dfdc", "baseline-s0", 10)
+        monkeypatch.setenv("WANDB_MODE", "disabled")
+        assert type(follower()) is L.Callback
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        assert isinstance(follower(), WandbMirror)
 
 
 def test_an_unwritable_folder_does_not_stop_a_run(

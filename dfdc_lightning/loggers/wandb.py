@@ -1,28 +1,24 @@
 """Shows each run in Weights & Biases: online where a key is set, offline otherwise; never fails the run."""
 
 import json
-import netrc
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
-from urllib.parse import urlparse
+from typing import Any
 
 import wandb
 
 from dfdc_lightning import atomic
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
+from dfdc_lightning.loggers.auto import Mode, wandb_mode
 from dfdc_lightning.loggers.mirror import Mirror
 from dfdc_lightning.loggers.worst_videos import face_strip, worst
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.run_folder import RunFolder
 
-Mode = Literal["online", "offline", "disabled"]
-
 _ROC_POINTS = 200  # more cannot be told apart in a chart
-_HOME = "https://api.wandb.ai"
 # The charts of a tested run: W&B's own preset, and which column of its table is what in it.
 CHARTS = {
     "test/confusion_matrix": (
@@ -65,7 +61,7 @@ class WandbMirror(Mirror):
 
     def open(self, folder: Path) -> None:
         """Start or continue the W&B run; fall back to offline where W&B does not answer."""
-        online = _mode() == "online"
+        online = wandb_mode() == "online"
         if online:
             try:
                 self._start(folder, "online")
@@ -73,7 +69,7 @@ class WandbMirror(Mirror):
                 print(f"W&B does not answer ({' '.join(str(error).split())[:200]})", flush=True)
                 self._start(folder, "offline")
         else:
-            self._start(folder, _mode())
+            self._start(folder, wandb_mode())
 
     def _start(self, folder: Path, mode: Mode) -> None:
         files = RunFolder(folder)
@@ -175,20 +171,3 @@ class WandbMirror(Mirror):
 
     def _remember(self) -> None:
         atomic.write_json(self._memory, self._memo | {"epochs": self._shown + 1})
-
-
-def _mode() -> Mode:
-    """What WANDB_MODE says, or else online only where a key is, so that W&B never asks for one."""
-    wish = os.environ.get("WANDB_MODE", "")
-    if wish in get_args(Mode):
-        return cast("Mode", wish)
-    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
-
-
-def _key_in_netrc() -> bool:
-    host = urlparse(os.environ.get("WANDB_BASE_URL", _HOME)).hostname or ""
-    for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
-        with suppress(OSError, netrc.NetrcParseError):  # a file that others own: absent or foreign is no key
-            if path and netrc.netrc(Path(path).expanduser()).authenticators(host):
-                return True
-    return False
