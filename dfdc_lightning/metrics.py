@@ -41,8 +41,14 @@ class TwoLabels(MetricCollection):
         """All numbers by name.
 
         Raises:
-            UserError: When every label is REAL or every label is FAKE.
+            UserError: When every label is REAL or every label is FAKE, or a score is not finite.
         """
+        predictions: Any = next(metric.preds for metric in self.children() if hasattr(metric, "preds"))
+        if not torch.isfinite(dim_zero_cat(predictions)).all():
+            where = (self.prefix or "").rstrip("/") or "the set"
+            raise UserError(
+                f"a score of {where} is not finite: train the run again, with a lower learning rate"
+            )
         targets: Any = next(metric.target for metric in self.children() if hasattr(metric, "target"))
         labels: Tensor = torch.cat(targets) if isinstance(targets, list) else targets
         if labels.min() == labels.max():

@@ -66,6 +66,13 @@ def test_a_set_with_one_label_is_refused(label: int, name: str) -> None:
         metrics.compute()
 
 
+def test_nothing_is_measured_from_a_score_that_is_not_finite() -> None:
+    for metrics in (video_metrics(0.5).clone("val/"), frame_metrics()):
+        metrics.update(torch.tensor([0.2, 0.9, float("nan"), 0.4]), torch.tensor([0, 1, 1, 0]))
+        with pytest.raises(UserError, match="a score of (val|the set) is not finite"):
+            metrics.compute()
+
+
 def test_a_clone_shares_nothing_with_its_source() -> None:
     metrics = video_metrics(0.6)
     metrics.clone("val/").update(torch.tensor([0.2, 0.9]), torch.tensor([0, 1]))

@@ -167,12 +167,12 @@ class Detector(L.LightningModule):
         optimizer = self.optimizer([parameter for parameter in self.parameters() if parameter not in frozen])
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
 
-    def training_step(self, batch: Clip, batch_idx: int) -> Tensor:
-        """Loss of one batch."""
+    def training_step(self, batch: Clip, batch_idx: int) -> dict[str, Tensor]:
+        """Compute the loss of one batch, and the logits for whoever watches."""
         loss, logits = self._step(batch, "train")
         self.train_auroc.update(scores(logits.detach()), batch.label.long())
         self.log("train/auroc", self.train_auroc, on_step=False, on_epoch=True)
-        return loss
+        return {"loss": loss, "logits": logits.detach()}
 
     def validation_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Logits of one batch."""

@@ -15,7 +15,7 @@ CHECKPOINTS = "checkpoints"
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 ELSEWHERE, EVALUATION = "elsewhere", "evaluation.json"
 REFERENCE = "reference.npz"
-ERROR = "error.txt"
+ERROR, DIVERGENCE = "error.txt", "divergence.txt"
 
 
 class Status(NamedTuple):
@@ -40,7 +40,7 @@ class RunFolder:
         self.metrics_file = self.folder / METRICS
         self.predictions_file = self.folder / PREDICTIONS
         self.reference_file = self.folder / REFERENCE
-        self.error_file = self.folder / ERROR
+        self.error_file, self.divergence_file = self.folder / ERROR, self.folder / DIVERGENCE
         hydra = self.folder / ".hydra"
         self.config_file, self.overrides_file = hydra / "config.yaml", hydra / "overrides.yaml"
         self.settings_file, self.wandb_file = hydra / "settings.json", hydra / "wandb.json"

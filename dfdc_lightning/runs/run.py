@@ -57,11 +57,16 @@ class Run(RunFolder):
         if config.overwrite:
             run.clear()
         else:
-            run.refuse_other(settings)
+            try:
+                run.refuse_other(settings)
+            except UserError:
+                run.unlock()
+                raise
         if not run.finished:
             weights_content(config)  # missing weights are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
+            run.divergence_file.unlink(missing_ok=True)
             atomic.write_json(run.settings_file, settings | run.settled())
             words = HydraConfig.get().overrides.task
             atomic.write_text(run.overrides_file, OmegaConf.to_yaml(words))
@@ -87,7 +92,7 @@ class Run(RunFolder):
     def clear(self) -> None:
         """Forget all that an earlier run left here; the result, which means finished, goes first."""
         written = (self.predictions_file, self.metrics_file, self.reference_file, self.error_file)
-        left = (*written, self.wandb_file)
+        left = (*written, self.wandb_file, self.divergence_file)
         for path in (self.result_file, *self.checkpoints.glob("*.ckpt"), *left):
             path.unlink(missing_ok=True)
         self.__dict__.pop("result", None)
@@ -227,9 +232,12 @@ class Run(RunFolder):
             settings: What `result_settings` says of the configuration that wants the folder.
 
         Raises:
-            UserError: With the differing keys, when the folder holds another run or one of unknown settings.
+            UserError: With the differing keys, when the folder holds another run or one of unknown settings;
+                with what it said, when it holds one that diverged, as the same steps would end the same way.
         """
-        if not (self.begun or self.result_file.is_file()):
+        bound = self.begun or self.result_file.is_file()
+        diverged = self.divergence_file.is_file() and not self.finished
+        if not (bound or diverged):
             return  # an earlier start came to nothing, which binds nobody
         remedy = "use another study=NAME, or overwrite=true to redo it"
         try:
@@ -243,7 +251,10 @@ class Run(RunFolder):
             ) from None
         except (ValueError, AttributeError) as error:
             raise UserError(f"{self.settings_file} is damaged ({error}): {remedy}") from None
-        if keys:
+        if diverged and not keys:
+            said = self.divergence_file.read_text(encoding="utf-8").strip()
+            raise UserError(f"{self.folder}: {said}; these are the same settings: change one, or {remedy}")
+        if bound and keys:
             differences = [f"{key}: {before.get(key)} there, {settings.get(key)} here" for key in keys]
             shown = "; ".join(differences[:_SHOWN_DIFFERENCES])
             more = f"; and {len(keys) - _SHOWN_DIFFERENCES} more" if len(keys) > _SHOWN_DIFFERENCES else ""
