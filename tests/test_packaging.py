@@ -31,6 +31,10 @@ IMPORTED_FOR_US = {
 }
 
 
+# Modules of what is always installed that import an extra.
+NEED_AN_EXTRA = {"torch.utils.tensorboard"}
+
+
 def normal(distribution: str) -> str:
     """The one spelling of a distribution's name (PEP 503), without version and environment."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", distribution)[0]).lower()
@@ -82,6 +86,7 @@ def test_an_extra_is_imported_inside_functions_only() -> None:
                 )
                 for name in names:
                     assert homes().get(name.split(".")[0]) not in extras, path
+                    assert name not in NEED_AN_EXTRA, path
 
 
 @pytest.fixture(scope="module")

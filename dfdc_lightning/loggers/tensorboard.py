@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from torch.utils.tensorboard import SummaryWriter
-
+from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.loggers.mirror import Mirror
 from dfdc_lightning.loggers.worst_videos import face_strip, worst
@@ -23,7 +22,17 @@ class TensorBoardMirror(Mirror):
         self._shown = -1
 
     def open(self, folder: Path) -> None:
-        """Begin a new event file."""
+        """Begin a new event file.
+
+        Raises:
+            UserError: When the extra `tensorboard` is not installed.
+        """
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ModuleNotFoundError:
+            raise UserError(
+                "logger=tensorboard needs tensorboard: pip install 'dfdc-lightning[tensorboard]'"
+            ) from None
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=0)
 
     def show_epoch(self, row: dict[str, float]) -> None:
