@@ -234,7 +234,7 @@ def main() -> None:
     run, out = Run(Path(given["run"])), Path(given["out"])
     with writing("out", out):
         out.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
-        parity = export(run, out, FaceCache(Path(given["cache"] or run.config.data.cache)))
+        parity = export(run, out, FaceCache(Path(given["cache"] or run.cache)))
     for name in ("model.onnx", "model.json", "model.safetensors", "model_card.md"):
         print(out / name)
     print(parity)

@@ -346,3 +346,27 @@ def test_whoever_stops_reading_early_gets_no_traceback() -> None:
         talker.stdout.readline()
         talker.stdout.close()
         assert (talker.stderr.read(), talker.wait()) == ("", 141)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"model: [",
+        b"seed: ${data",
+        b"seed: 1\n",
+        b"model: null\n",
+        b"model: {}\n",
+        b"model: {backbone: {}}\n",
+        b"model: {_target_: dfdc_lightning.models.frame.FrameDetector, backbone: {}}\n",
+        b"model: {_target_: dfdc_lightning.models.frame.FrameDetector, -1: 2, backbone: {}}\n",
+    ],
+)
+def test_a_configuration_without_a_detector_or_a_cache_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.yaml (is damaged|does not describe a detector)"):
+        Run(tmp_path).load_detector()
+    with pytest.raises(UserError, match=r"config\.yaml is damaged"):
+        _ = Run(tmp_path).cache

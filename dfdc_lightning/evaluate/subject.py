@@ -76,7 +76,7 @@ class Subject:
     @property
     def cache(self) -> Path | None:
         """The cache a run was trained on; an export does not know."""
-        return None if self.run is None else Path(self.run.config.data.cache)
+        return None if self.run is None else self.run.cache
 
     @cached_property
     def learned(self) -> Learned:

@@ -26,7 +26,7 @@ def main() -> None:
     splits, faults = run.predictions
     if "test" not in splits:
         raise UserError(f"{run.folder} cannot be explained: {faults['test']}")
-    cache = FaceCache(Path(given["cache"] or run.config.data.cache))
+    cache = FaceCache(Path(given["cache"] or run.cache))
     _refuse_other(cache, str(result.data["profile"]))
     detector = run.load_detector().to("cuda" if torch.cuda.is_available() else "cpu")
     margin = float(read_profile(cache.root)["margin"])

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import yaml
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.results.epochs import METRICS, Epoch, read_epochs
 from dfdc_lightning.results.predictions import PREDICTIONS, SPLITS, Predictions, read_predictions
@@ -142,6 +143,19 @@ class RunFolder:
                 f"{self.config_file} is damaged (it holds a {type(content).__name__}, expected keys)"
             )
         return content
+
+    @property
+    def cache(self) -> Path:
+        """The face cache that the run was trained on.
+
+        Raises:
+            UserError: When the configuration is damaged or names none.
+        """
+        try:
+            data = checks.mapping("data", self.configuration.get("data"))
+            return Path(checks.text("data.cache", data.get("cache")))
+        except UserError as error:
+            raise UserError(f"{self.config_file} is damaged ({self.without_place(error)})") from None
 
     @cached_property
     def overrides(self) -> list[str]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from dfdc_lightning.clips import FaceDataModule
     from dfdc_lightning.models.detector import Detector
 
-_SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would bury the remedy
+_SHOWN_DIFFERENCES = 8  # a refusal names so many keys; more would hide the remedy
+_LONGEST_REASON = 300  # characters of a library's own words
 
 
 class Run(RunFolder):
@@ -212,18 +213,38 @@ class Run(RunFolder):
             UserError: When there is no checkpoint, it does not belong to this configuration, or that names
                 what is no part of a detector.
         """
-        from hydra.utils import instantiate
-
         from dfdc_lightning.callbacks.checkpoints import load_weights
-        from dfdc_lightning.runs.trusted import refuse_strange
 
-        model = self.config.model.copy()
-        refuse_strange(OmegaConf.to_container(model), self.config_file)
-        model.backbone.pretrained = False  # the checkpoint holds every weight
-        model.backbone.weights = None  # nor need the file still be there
-        detector: Detector = instantiate(model)
+        detector = self._described_detector()
         load_weights(detector, self.best)
         return detector.eval()
+
+    def _described_detector(self) -> "Detector":
+        """Build the detector that the configuration describes, with weights drawn at random."""
+        from hydra.errors import HydraException
+        from hydra.utils import instantiate
+        from omegaconf.errors import OmegaConfBaseException
+
+        from dfdc_lightning.models.detector import Detector
+        from dfdc_lightning.runs.trusted import refuse_strange
+
+        try:
+            model = self.config.model.copy()
+            refuse_strange(OmegaConf.to_container(model), self.config_file)
+            model.backbone.pretrained = False  # the checkpoint holds every weight
+            model.backbone.weights = None  # nor need the file still be there
+            detector = instantiate(model)
+            if not isinstance(detector, Detector):
+                raise TypeError(f"model must be a detector, not a {type(detector).__name__}")
+        except UserError:
+            raise
+        except (HydraException, OmegaConfBaseException, AttributeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise UserError(
+                f"{self.config_file} does not describe a detector ({reason[:_LONGEST_REASON]}): "
+                "overwrite=true trains the run again"
+            ) from None
+        return detector
 
     def refuse_other(self, settings: dict[str, Any]) -> None:
         """Make sure that what the folder holds was made with these settings.
