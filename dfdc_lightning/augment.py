@@ -7,6 +7,7 @@ processor's cache.
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -46,22 +47,30 @@ class Transform(Protocol):
 class Augment:
     """A recipe: transforms one after the other, in the order given.
 
+    Each draws from a generator of its own, seeded with its name: a recipe with one more step draws everything
+    else as before, so that two experiments differ in that step alone.
+
     Args:
         **steps: Transforms by a name of the caller's; None is a step left out, so that another configuration
             can put something in its place. No step at all leaves clips as they are.
     """
 
     def __init__(self, **steps: Transform | None) -> None:
-        self.transforms = [step for step in steps.values() if step is not None]
+        self.steps = {name: step for name, step in steps.items() if step is not None}
 
     def __call__(
-        self, faces: UInt8[np.ndarray, "t 3 h w"], rng: np.random.Generator
+        self, faces: UInt8[np.ndarray, "t 3 h w"], seeds: Sequence[int]
     ) -> UInt8[np.ndarray, "t 3 h2 w2"]:
-        """Augment one clip. The result is a view with the channels last in memory."""
+        """Augment one clip. The result is a view with the channels last in memory.
+
+        Args:
+            faces: The clip.
+            seeds: Whole numbers from which, with a step's name, all its draws follow.
+        """
         first = _channels_last(faces[0])
         plan = []
-        for transform in self.transforms:
-            params = transform.draw(rng, *first.shape[:2])
+        for name, transform in self.steps.items():
+            params = transform.draw(generator(seeds, name), *first.shape[:2])
             if params is not None:
                 plan.append((transform, params))
                 first = transform.apply(first, params)
@@ -73,6 +82,11 @@ class Augment:
                 frame = transform.apply(frame, params)
             clip[index] = frame
         return clip.transpose(0, 3, 1, 2)
+
+
+def generator(seeds: Sequence[int], step: str) -> np.random.Generator:
+    """Make the generator that a step of a recipe draws one clip's parameters from."""
+    return np.random.default_rng([*seeds, zlib.crc32(step.encode())])
 
 
 class HorizontalFlip:

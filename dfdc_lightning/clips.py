@@ -86,8 +86,7 @@ class FaceClips(Dataset[Clip]):
             self._room = faces = self.cache.read_faces(row.video, self._room)  # a recipe copies what it keeps
             shape = shape or faces.shape
             self._check(row, faces, shape)
-            draws = np.random.default_rng([self.seed, epoch, zlib.crc32(row.video.encode())])
-            clips.append(augment(faces, draws))
+            clips.append(augment(faces, [self.seed, epoch, zlib.crc32(row.video.encode())]))
         # Stacked in the memory layout they have (ours: channels last): a copy, no transposition.
         last = clips[0].strides[1] == 1
         stacked = torch.from_numpy(

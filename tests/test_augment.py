@@ -21,6 +21,8 @@ from dfdc_lightning.augment import (
     Jpeg,
     RandomErasing,
     RandomResizedCrop,
+    Transform,
+    generator,
 )
 from dfdc_lightning.errors import UserError
 
@@ -187,28 +189,63 @@ def recipe() -> Augment:
 def test_all_frames_of_a_clip_get_the_same_parameters(frame: np.ndarray, recipe: Augment) -> None:
     still = np.stack([frame.transpose(2, 0, 1)] * 5)
     for seed in range(10):
-        augmented = recipe(still, np.random.default_rng(seed))
+        augmented = recipe(still, [seed])
         assert all(np.array_equal(augmented[0], other) for other in augmented[1:])
 
 
-def test_a_clip_follows_from_its_generator_and_its_source_stays_untouched(
+def test_a_clip_follows_from_its_seeds_and_its_source_stays_untouched(
     frame: np.ndarray, recipe: Augment
 ) -> None:
     clip = np.stack([frame.transpose(2, 0, 1), frame.transpose(2, 1, 0)])
     before = clip.copy()
-    once, again, other = (recipe(clip, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    once, again, other = (recipe(clip, [seed]) for seed in (1, 1, 2))
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
     assert np.array_equal(clip, before)
     assert once.shape == clip.shape
 
 
+def test_a_step_more_or_less_changes_no_other_draw(recipe: Augment) -> None:
+    drawn: dict[str, list[object]] = {}
+
+    class Noted:
+        def __init__(self, name: str, step: Transform) -> None:
+            self.name, self.step = name, step
+
+        def draw(self, rng: np.random.Generator, height: int, width: int) -> object:
+            drawn.setdefault(self.name, []).append(params := self.step.draw(rng, height, width))
+            return params
+
+        def apply(self, frame: np.ndarray, params: object) -> np.ndarray:
+            return self.step.apply(frame, params)
+
+    clip = np.full((2, 3, SIZE, SIZE), 128, np.uint8)
+    noted = {name: Noted(name, step) for name, step in recipe.steps.items()}
+    for seed in range(20):
+        for steps in (
+            noted,
+            {"jpeg": Jpeg((10, 50)), **noted},
+            {name: step for name, step in noted.items() if name != "flip"} | {"flip": None},
+        ):
+            Augment(**steps)(clip, [seed])
+    for name, params in drawn.items():
+        if name != "flip":
+            assert params[::3] == params[1::3] == params[2::3]
+            assert len({str(each) for each in params}) > 10  # and clips differ
+
+
+def test_two_steps_of_one_kind_draw_for_themselves() -> None:
+    assert generator([1, 2], "first").random() != generator([1, 2], "second").random()
+    assert generator([1, 2], "first").random() == generator([1, 2], "first").random()
+
+
 def test_the_whole_recipe_equals_torchvision_step_by_step(frame: np.ndarray, recipe: Augment) -> None:
     clip = frame.transpose(2, 0, 1)[None]
     for seed in range(8):
-        ours = recipe(clip, np.random.default_rng(seed))[0]
-        rng = np.random.default_rng(seed)
-        flip, sigma, colour, crop, erase = (t.draw(rng, SIZE, SIZE) for t in recipe.transforms)
+        ours = recipe(clip, [seed])[0]
+        flip, sigma, colour, crop, erase = (
+            step.draw(generator([seed], name), SIZE, SIZE) for name, step in recipe.steps.items()
+        )
         image = planes(frame)
         steps: list[tuple[object, Callable]] = [
             (flip, lambda x: reference.horizontal_flip(x)),
@@ -246,4 +283,4 @@ def test_an_impossible_setting_is_named_before_anything_is_drawn(
 def test_no_transforms_leave_a_clip_as_it_is(frame: np.ndarray) -> None:
     clip = np.stack([frame.transpose(2, 0, 1)] * 2)
     for recipe in (Augment(), Augment(jpeg=None)):
-        assert np.array_equal(recipe(clip, np.random.default_rng(0)), clip)
+        assert np.array_equal(recipe(clip, [0]), clip)
