@@ -23,5 +23,6 @@ class MemoryAdvice(L.Callback):
             raise UserError(
                 f"{trainer.strategy.root_device} has too little memory for batches of {size} clips: set "
                 f"data.batch_size={max(size // 2, 1)} and trainer.accumulate_grad_batches={2 * accumulated}, "
-                "which trains alike"
+                f"which trains nearly alike: open BatchNorm layers see {max(size // 2, 1)} clips at a "
+                "time, and an incomplete last group of an epoch counts less"
             ) from exception
