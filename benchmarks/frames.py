@@ -100,7 +100,6 @@ def sets(shared: Path, folder: Path, quick: bool) -> dict[str, list[Path]]:
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shared", type=Path, default=Path(__file__).parents[1].parent / "shared")
     parser.add_argument("--repeats", type=int, default=3)

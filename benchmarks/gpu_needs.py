@@ -157,7 +157,6 @@ def table(batch: int, size: int, check: bool) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Count, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=SIZE)

@@ -101,7 +101,6 @@ def through_workers(cache: FaceCache, workers: int, epochs: int = 3) -> float:
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=7)

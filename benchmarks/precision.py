@@ -30,7 +30,6 @@ FACES = [
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, help="face cache to make, or to use where it exists")
     parser.add_argument("--experiment", default="baseline")

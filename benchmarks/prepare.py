@@ -138,7 +138,6 @@ def memory(source: FolderSource, faces: FacePreparation, out: Path) -> list[floa
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--model", type=Path, help="YuNet's ONNX file; left out, it is looked for in shared")

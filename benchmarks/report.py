@@ -112,7 +112,6 @@ def many_videos() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, print, write."""
     study, race, large = whole_study(), against_scipy(), many_videos()
     rows = [
         ("report of 25 runs x 314 videos", f"{study['seconds']:.1f} s, {study['peak_gb']:.2f} GB", "<= 60 s"),

@@ -79,7 +79,6 @@ def train(experiment: str, cache: Path, folder: Path, *overrides: str) -> dict[s
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, help="face cache to make, or to use where it exists")
     parser.add_argument(

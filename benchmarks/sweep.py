@@ -200,7 +200,6 @@ def snapshot(folder: Path) -> dict[str, int]:
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
     options = parser.parse_args()

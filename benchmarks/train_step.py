@@ -159,7 +159,6 @@ def variants(config: DictConfig, batch: Clip, steps: int = 10) -> dict[str, floa
 
 
 def main() -> None:
-    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--experiments", default="baseline,effnet,lstm")
     parser.add_argument("--batch", type=int, default=32 if torch.cuda.is_available() else 2)

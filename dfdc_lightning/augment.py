@@ -1,4 +1,4 @@
-"""The study's augmentation on uint8 clips: drawn once a clip, applied to all its frames, in OpenCV calls.
+"""The study's augmentation on uint8 clips: drawn once per clip, applied to all its frames, in OpenCV calls.
 
 Each transform separates what is random (`draw`) from what is done (`apply`), so that a test can give
 torchvision the same parameters. A frame is handled as (h, w, 3), the layout OpenCV is fast in and
@@ -41,7 +41,7 @@ class Transform(Protocol):
         """Draw the parameters of one clip; None leaves the clip as it is."""
 
     def apply(self, frame: Frame, params: Any) -> UInt8[np.ndarray, "h2 w2 3"]:
-        """Do it to one frame. May work in place."""
+        """Change one frame as drawn; the frame itself may be changed."""
 
 
 class Augment:
@@ -100,11 +100,11 @@ class HorizontalFlip:
         self.p = checks.number("p", p, 0, 1)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> bool | None:
-        """True, or None."""
+        """Draw whether to mirror: True, or None to leave the clip as it is."""
         return True if rng.random() < self.p else None
 
     def apply(self, frame: Frame, params: bool) -> Frame:
-        """Mirror."""
+        """Mirror a frame left to right."""
         return cv2.flip(frame, 1)  # type: ignore[no-any-return]
 
 
@@ -121,7 +121,7 @@ class GaussianBlur:
         self.sigma = checks.between("sigma", sigma)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> float:
-        """Standard deviation in pixels."""
+        """Draw the standard deviation in pixels."""
         return float(rng.uniform(*self.sigma))
 
     def apply(self, frame: Frame, params: float) -> Frame:
@@ -160,11 +160,11 @@ class ColourJitter:
         )
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Colour:
-        """The three factors."""
+        """Draw one factor each for brightness, contrast and saturation."""
         return Colour(*(float(rng.uniform(1 - deviation, 1 + deviation)) for deviation in self.deviations))
 
     def apply(self, frame: Frame, params: Colour) -> Frame:
-        """One affine map a frame; the mean grey is each frame's own, as in torchvision."""
+        """Apply one affine map per frame; the mean grey is each frame's own, as in torchvision."""
         b, c, s = params
         matrix = np.empty((3, 4))
         matrix[:, :3] = b * c * (s * np.eye(3) + (1 - s) * _GREY)
@@ -186,7 +186,7 @@ class RandomResizedCrop:
         self.scale, self.ratio = checks.between("scale", scale, 1.0), checks.between("ratio", ratio)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box:
-        """A part that lies inside; the whole image when ten tries do not fit."""
+        """Draw a part that lies inside; the whole image when ten tries do not fit."""
         box = _random_box(rng, height, width, self.scale, self.ratio, whole=True)
         return box or Box(0, 0, height, width)
 
@@ -210,11 +210,11 @@ class Jpeg:
         self.quality = (int(low), int(high))
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> int:
-        """Quality."""
+        """Draw the quality; both ends of the range are possible."""
         return int(rng.integers(self.quality[0], self.quality[1], endpoint=True))
 
     def apply(self, frame: Frame, params: int) -> Frame:
-        """Through libjpeg and back."""
+        """Compress a frame with libjpeg and decompress it again."""
         _, data = cv2.imencode(
             ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, params]
         )
@@ -235,7 +235,7 @@ class RandomErasing:
         self.scale, self.ratio = checks.between("scale", scale, 1.0), checks.between("ratio", ratio)
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Box | None:
-        """The rectangle, or None; also None when ten tries do not fit."""
+        """Draw the rectangle, or None; also None when ten tries do not fit."""
         if rng.random() >= self.p:
             return None
         box = _random_box(rng, width, height, self.scale, self.ratio, whole=False)
@@ -255,7 +255,7 @@ def _random_box(
     ratio: tuple[float, float],
     whole: bool,
 ) -> Box | None:
-    """A random box by area and width / height, or None; `whole`: may it reach from edge to edge?"""
+    """Draw a box by area and width / height, or None; `whole` lets it reach from edge to edge."""
     for _ in range(_ATTEMPTS):
         area = height * width * rng.uniform(*scale)
         aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))

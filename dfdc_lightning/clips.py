@@ -57,7 +57,7 @@ class FaceClips(Dataset[Clip]):
         return len(self.rows)
 
     def __getitem__(self, item: Item) -> Clip:
-        """One clip in one epoch, as a batch of one."""
+        """Read one clip as one epoch sees it, as a batch of one."""
         return self.__getitems__([item])
 
     def __getitems__(self, items: Sequence[Item]) -> Clip:
@@ -103,7 +103,7 @@ class FaceClips(Dataset[Clip]):
 
 
 class EpochOrder(Sampler[Item]):
-    """Every clip once an epoch, in an order that follows from seed and epoch alone.
+    """Yields every clip once per epoch, in an order that follows from seed and epoch alone.
 
     Args:
         n: Number of clips.
@@ -115,7 +115,7 @@ class EpochOrder(Sampler[Item]):
         self.n, self.seed, self.epoch = n, seed, epoch
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
+        """Choose the order of an epoch; Lightning calls this before each."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -130,7 +130,7 @@ class EpochOrder(Sampler[Item]):
 
 
 class Batches(BatchSampler):
-    """Full batches and what is left; a clip left alone joins the batch before it, for BatchNorm's sake.
+    """Yields batches, full but for the last; a clip left alone joins the one before it, for BatchNorm's sake.
 
     Args:
         sampler: The clips in their order.
@@ -159,7 +159,7 @@ class FaceDataModule(L.LightningDataModule):
         cache: Folder of the face cache.
         augment: The recipe of the training clips; validation and test clips are never augmented.
         batch_size: Clips in a batch.
-        workers: Processes that load clips beside the training, or "auto": one a core where there is a GPU,
+        workers: Processes that load clips beside the training, or "auto": one per core where there is a GPU,
             none where the same cores train.
         seed: Of order and augmentation.
     """
@@ -262,18 +262,18 @@ class FaceDataModule(L.LightningDataModule):
         assert self.rows
 
     def train_dataloader(self) -> DataLoader[Clip]:
-        """Augmented clips in a new order each epoch."""
+        """Load augmented clips in a new order each epoch."""
         # A resumed trainer draws its first order from here, before it tells the epoch to anybody.
         progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer is not None else None
         epoch = progress.processed if progress is not None else 0
         return self._loader("train", self.augment, self.seed, epoch)
 
     def val_dataloader(self) -> DataLoader[Clip]:
-        """Clips as they are, in the order of the manifest."""
+        """Load validation clips without augmentation, in the order of the manifest."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Clip]:
-        """Clips as they are, in the order of the manifest."""
+        """Load test clips in the same way as those of validation."""
         return self._loader("test")
 
     def _loader(

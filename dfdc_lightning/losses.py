@@ -1,4 +1,4 @@
-"""What training minimises: logits against labels, for one logit a frame or one a clip."""
+"""What training minimises: logits against labels, for one logit per frame or one per clip."""
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -18,7 +18,7 @@ class SmoothedBCE(nn.Module):
         self.smoothing = smoothing
 
     def forward(self, logits: Float[Tensor, "b k"], label: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-        """Mean over all logits; each of a clip's k logits is compared with the clip's label."""
+        """Average over all logits; each of a clip's k logits is compared with the clip's label."""
         target = label * (1 - 2 * self.smoothing) + self.smoothing
         return F.binary_cross_entropy_with_logits(logits.float(), target[:, None].expand_as(logits))
 
@@ -36,7 +36,7 @@ class FocalLoss(nn.Module):
         self.alpha, self.gamma = alpha, gamma
 
     def forward(self, logits: Float[Tensor, "b k"], label: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-        """Mean over all logits; each of a clip's k logits is compared with the clip's label."""
+        """Average the focal loss over the k logits of every clip."""
         target = label[:, None].expand_as(logits)
         loss: Tensor = sigmoid_focal_loss(logits.float(), target, self.alpha, self.gamma, reduction="mean")
         return loss

@@ -116,7 +116,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_metrics_csv_has_one_row_an_epoch_with_its_learning_rate(finished: tuple[Path, dict]) -> None:
+def test_metrics_csv_has_one_row_per_epoch_with_its_learning_rate(finished: tuple[Path, dict]) -> None:
     history = rows(finished[0] / "metrics.csv")
     assert tuple(history[0]) == COLUMNS
     assert [row["epoch"] for row in history] == ["0", "1", "2", "3"]
@@ -326,7 +326,7 @@ def test_a_checkpoint_that_would_run_code_runs_nothing(
 def test_foreign_checkpoints_get_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "best.ckpt"
     torch.save({"weights": torch.zeros(3)}, path)
-    with pytest.raises(UserError, match=r"best\.ckpt is no checkpoint of this project"):
+    with pytest.raises(UserError, match=r"best\.ckpt must be a checkpoint of this project"):
         load_weights(detector(), path)
     torch.save({"state_dict": {"head.weight": torch.zeros(1, 3)}}, path)
     with pytest.raises(UserError, match="another network"):

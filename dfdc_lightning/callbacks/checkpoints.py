@@ -100,7 +100,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{path} is truncated or no checkpoint ({type(error).__name__}): {_remedy(path)}"
         ) from error
     if not isinstance(checkpoint, dict) or not isinstance(checkpoint.get("state_dict"), dict):
-        raise UserError(f"{path} is no checkpoint of this project: it holds no state_dict")
+        raise UserError(f"{path} must be a checkpoint of this project, but it holds no state_dict")
     return checkpoint
 
 

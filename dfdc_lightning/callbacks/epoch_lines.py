@@ -1,4 +1,4 @@
-"""What a run says while it trains: how much of it trains, one line an epoch, and a bar on a terminal."""
+"""What a run says while it trains: how much of it trains, one line per epoch, and a bar on a terminal."""
 
 import sys
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ _IN_LINE = ("train/loss", "train/auroc", "val/loss", "val/auroc")
 
 
 class EpochLines(L.Callback):
-    """Print one line an epoch; on a terminal, keep a bar for the whole run below them."""
+    """Print one line per epoch; on a terminal, keep a bar for the whole run below them."""
 
     def __init__(self) -> None:
         self._bar: Progress | None = None
@@ -50,7 +50,7 @@ class EpochLines(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
+        """Move the bar by one batch."""
         if self._bar is not None:
             epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
             self._bar.update(self._bar.task_ids[0], advance=1, description=epoch)
@@ -65,12 +65,12 @@ class EpochLines(L.Callback):
             print(line, flush=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Give the terminal back."""
+        """Remove the bar when training has ended."""
         self._open.close()
         self._bar = None
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Give the terminal back."""
+        """Remove the bar, so that the error stands alone on the terminal."""
         self._open.close()

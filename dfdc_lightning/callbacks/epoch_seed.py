@@ -1,4 +1,4 @@
-"""Dropout and its like: the training process draws by seed and epoch, whatever ran before."""
+"""Makes dropout and every other draw of the training process depend on seed and epoch alone."""
 
 import lightning as L
 import numpy as np

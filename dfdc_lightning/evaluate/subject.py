@@ -70,7 +70,7 @@ class Subject:
         return open_predictor(self.path)
 
     def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"]) -> Prediction:
-        """Predict for clips."""
+        """Score clips; the weights are loaded by the first call."""
         return self._predictor.predict(faces, maps=False)
 
     @property

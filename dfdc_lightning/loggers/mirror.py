@@ -44,7 +44,7 @@ class Mirror(L.Callback):
         raise NotImplementedError
 
     def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
-        """Show the result.
+        """Show how the tested checkpoint does on the test videos.
 
         Args:
             metrics: `test/…` of the best checkpoint.
@@ -55,7 +55,7 @@ class Mirror(L.Callback):
         raise NotImplementedError
 
     def close(self, failed: bool) -> None:
-        """Everything has been shown, or the run failed."""
+        """End: everything has been shown, or the run failed."""
         raise NotImplementedError
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -66,11 +66,11 @@ class Mirror(L.Callback):
             self._safely(self._show_epochs, Path(trainer.default_root_dir))
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the epoch."""
+        """Show the row that has just been added to metrics.csv."""
         self._safely(self._show_epochs, Path(trainer.default_root_dir))
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Show the result and close."""
+        """Show the test videos' scores and close."""
         metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("test/")}
         module: Any = pl_module
         data: Any = getattr(trainer, "datamodule")  # noqa: B009 - Lightning sets it without declaring it
@@ -83,7 +83,7 @@ class Mirror(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Close as failed."""
+        """Close with the mark of a failed run."""
         self._safely(self.close, True)
 
     def _show_epochs(self, folder: Path) -> None:

@@ -36,7 +36,7 @@ class TensorBoardMirror(Mirror):
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=0)
 
     def show_epoch(self, row: dict[str, float]) -> None:
-        """One point of every curve."""
+        """Add one point to every curve."""
         epoch = int(row["epoch"])
         if epoch > self._shown:
             self._shown = epoch
@@ -46,7 +46,7 @@ class TensorBoardMirror(Mirror):
             self._writer.flush()
 
     def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
-        """Test metrics as one point each, and the worst videos' faces."""
+        """Write the test metrics as one point each, and the worst videos' faces."""
         for name, value in metrics.items():
             self._writer.add_scalar(name, value, self._shown)
         for rank, item in enumerate(worst(test, self.worst_videos)):
@@ -54,5 +54,5 @@ class TensorBoardMirror(Mirror):
             self._writer.add_image(title, face_strip(cache, item.video), self._shown, dataformats="HWC")
 
     def close(self, failed: bool) -> None:
-        """Close the event file."""
+        """Write what is left to the event file."""
         self._writer.close()

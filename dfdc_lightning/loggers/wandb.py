@@ -112,14 +112,14 @@ class WandbMirror(Mirror):
             print(f"W&B: part {part} of {self.name}, with its whole learning curve", flush=True)
 
     def show_epoch(self, row: dict[str, float]) -> None:
-        """One point of every curve, unless W&B has it."""
+        """Send one point of every curve, unless W&B has it."""
         if row["epoch"] > self._shown:
             self._run.log(row)
             self._shown = int(row["epoch"])
             self._remember()
 
     def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
-        """Test metrics as summary, confusion matrix, ROC curve and the worst videos."""
+        """Send the test metrics as summary, a confusion matrix, the ROC curve and the worst videos."""
         self._run.summary.update(metrics)
         counts = measures.confusion(test.score, test.label, threshold)
         curve = measures.roc(test.score, test.label).thinned(_ROC_POINTS)

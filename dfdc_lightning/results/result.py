@@ -17,7 +17,7 @@ _MOST = 10**15  # what is counted here is far below this, and a float still hold
 
 
 class Result(NamedTuple):
-    """A finished run.
+    """What a finished run says of itself.
 
     Attributes:
         study: The study that the run belongs to.

@@ -135,7 +135,7 @@ def introduction(config: DictConfig, title: str) -> str:
 
 
 def differences(plain: Any, here: Any, path: str = "") -> list[str]:
-    """How one configuration differs from another, a line a value; lists tell what they gained and lost.
+    """Say how one configuration differs from another, one line per value; of lists, what came and went.
 
     Args:
         plain: The configuration to compare with, as plain dicts and lists.

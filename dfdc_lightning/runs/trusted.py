@@ -23,8 +23,9 @@ def refuse_strange(node: Any, source: Path) -> None:
     if isinstance(node, dict):
         if "_target_" in node and not _trains(str(node["_target_"])):
             raise UserError(
-                f"{source} asks for {node['_target_']}, which is no network, loss, optimiser or schedule: "
-                "nothing was run; train the run again, or get it from where you trust"
+                f"{source} asks for {node['_target_']}, but a run may build networks, losses, "
+                "optimisers and schedules alone: nothing was run; train the run again, or get it from where "
+                "you trust"
             )
         for child in node.values():
             refuse_strange(child, source)

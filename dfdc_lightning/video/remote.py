@@ -75,11 +75,11 @@ class RemoteFile(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """The current place, in bytes from the start."""
+        """Return the current place, in bytes from the start."""
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move; nothing is read yet."""
+        """Set where the next read begins; nothing is read yet."""
         self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
         return self._place
 
@@ -93,7 +93,7 @@ class RemoteFile(io.RawIOBase):
         return wanted
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection to storage too."""
         if not self.closed:
             self._session.close()
         super().close()
