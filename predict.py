@@ -13,9 +13,10 @@ from dfdc_lightning.runs import command, one_sentence
 @hydra.main(version_base="1.3", config_path="conf", config_name="predict")
 @one_sentence()
 def main(config: DictConfig) -> None:
-    """Predictor what `video` names with the run or the exported model that `run` names."""
+    """Judge what `video` names by the run or the exported model that `run` names."""
     from dfdc_lightning.errors import UserError
     from dfdc_lightning.predict.session import Options, predict
+    from dfdc_lightning.predict.verdict import Rules
 
     for key in ("video", "run"):
         if config.get(key) in (None, "", []):
@@ -26,7 +27,7 @@ def main(config: DictConfig) -> None:
         else [str(v) for v in config.video],
         Path(str(config.run)),
         Options(
-            config.threshold,
+            Rules(config.error, config.threshold),
             config.format,
             Path(str(config.out)) if config.out else None,
             Path(str(config.html)) if config.html else None,

@@ -25,7 +25,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.many import ENDINGS
 from dfdc_lightning.predict.page import body
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
-from dfdc_lightning.predict.verdict import Prepare, predict_video
+from dfdc_lightning.predict.verdict import RULES, Prepare, Rules, predict_video
 from dfdc_lightning.runs import command
 from dfdc_lightning.video.packets import opened, survey
 
@@ -42,22 +42,22 @@ class VerdictService:
     Args:
         predictor: The model.
         prepare: The preparation the model was trained with.
-        threshold: A higher score is called FAKE; None takes validation's.
+        rules: The error rate, or a threshold of the user's own.
         seconds: Longer videos are sent back.
         megabytes: Larger files are sent back.
     """
 
     def __init__(
-        self, predictor: Predictor, prepare: Prepare, threshold: float | None, seconds: int, megabytes: int
+        self, predictor: Predictor, prepare: Prepare, rules: Rules, seconds: int, megabytes: int
     ) -> None:
-        self.predictor, self.prepare, self.threshold = predictor, prepare, threshold
+        self.predictor, self.prepare, self.rules = predictor, prepare, rules
         self.seconds, self.megabytes = seconds, megabytes
 
     def verdict(self, upload: Path) -> str:
         """Return HTML for an upload, its verdict or why there is none, and delete the upload."""
         try:
             self._refuse_long(upload)
-            return body(predict_video(self.prepare(upload), self.predictor, self.threshold, maps=True))
+            return body(predict_video(self.prepare(upload), self.predictor, self.rules, maps=True))
         except UserError as error:
             sentence = str(error).replace(str(upload), upload.name)
             return f'<p role="alert"><strong>No verdict:</strong> {escape(sentence)}</p>'
@@ -146,6 +146,7 @@ def main() -> None:
         sys.argv[1:],
         {
             "run": None,
+            "error": f"{RULES.error:g}",
             "threshold": "",
             "port": "7860",
             "seconds": "120",
@@ -155,11 +156,13 @@ def main() -> None:
     )
     seconds, megabytes = (checks.whole(key, _number(given[key]), 1) for key in ("seconds", "megabytes"))
     port = checks.whole("port", _number(given["port"]), 1, 2**16 - 1)
+    threshold = _number(given["threshold"]) if given["threshold"] else None
+    rules = Rules(_number(given["error"]), threshold).check()  # type: ignore[arg-type]
     predictor = open_predictor(Path(given["run"]))
     prepare = Prepare(predictor.card.make_preparation(given["face_detector.model"] or None))
     predictor.load()
     prepare.preparation.ready()
-    service = VerdictService(predictor, prepare, _threshold(given["threshold"]), seconds, megabytes)
+    service = VerdictService(predictor, prepare, rules, seconds, megabytes)
     heed_signals()
     with serving(service, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)
@@ -170,10 +173,6 @@ def heed_signals() -> None:
     """Let whatever asks this process to end do so in order; a shell's background would ignore SIGINT."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-
-
-def _threshold(text: str) -> float | None:
-    return checks.number("threshold", _number(text), 0, 1) if text else None
 
 
 def _number(text: str) -> int | float | str:

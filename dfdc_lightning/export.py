@@ -1,8 +1,8 @@
 """`python -m dfdc_lightning.export run=RUN out=DIR [cache=FOLDER]`: a trained run as files for elsewhere.
 
-`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, features and
-Grad-CAM maps, `model.json` what must be known to use it (`predict/card.py`), `model_card.md` the same for
-people.
+`model.safetensors` holds the weights, `model.onnx` the whole way from uint8 faces to logits, appearance and
+Grad-CAM maps, `model.json` what must be known to use it (`predict/card.py`), `reference.npz` what its
+training videos look like, `model_card.md` what people should know.
 """
 
 import copy
@@ -26,15 +26,18 @@ from dfdc_lightning import atomic
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.explain.gradcam import predict_with_maps
-from dfdc_lightning.explain.prediction import Prediction, logits_and_features
+from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.models.appearance import logits_and_appearance
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.model_card import model_card
 from dfdc_lightning.predict.predictors import OnnxPredictor
+from dfdc_lightning.results.reference import Reference
+from dfdc_lightning.results.run_folder import REFERENCE
 from dfdc_lightning.runs import Run, command
 
-# Largest difference between the engines: of a logit; of features and maps, as a share of the largest.
+# Largest difference between the engines: of a logit; of appearance and maps, as a share of the largest.
 TOLERANCE = 1e-3
 _CLIPS = 16  # real clips the engines are compared on
 
@@ -101,13 +104,14 @@ class Parity:
         self.clips = len(torch_prediction.logits)
         self.logit = _largest(torch_prediction.logits - onnx_prediction.logits)
         self.score = _largest(torch_prediction.scores - onnx_prediction.scores)
-        self.features = _share(torch_prediction.features, onnx_prediction.features)
+        assert torch_prediction.appearance is not None and onnx_prediction.appearance is not None
+        self.appearance = _share(torch_prediction.appearance, onnx_prediction.appearance)
         self.maps = _share(torch_prediction.maps, onnx_prediction.maps)
 
     def __str__(self) -> str:
         return (
             f"torch and onnxruntime on {self.clips} clips: largest difference {self.logit:.2g} in a logit, "
-            f"{self.score:.2g} in a score, {self.features:.2g} of the largest feature, {self.maps:.2g} of "
+            f"{self.score:.2g} in a score, {self.appearance:.2g} of the largest channel, {self.maps:.2g} of "
             "the strongest place in a map"
         )
 
@@ -132,11 +136,14 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
         parity = Parity(
             predict_with_maps(detector, faces), OnnxPredictor(temporary, card).predict(faces, maps=True)
         )
-        if not max(parity.logit, parity.features, parity.maps) <= TOLERANCE:  # NaN is a difference too
+        if not max(parity.logit, parity.appearance, parity.maps) <= TOLERANCE:  # NaN is a difference too
             raise UserError(
                 f"{out}/model.onnx was not written, it differs by more than {TOLERANCE}: {parity}"
             )
-        (out / "model.json").unlink(missing_ok=True)  # a kill must not leave it beside another model
+        for name in ("model.json", REFERENCE):  # a kill must not leave them beside another model
+            (out / name).unlink(missing_ok=True)
+    if run.reference_file.is_file():
+        Reference.read(run.reference_file).write(out / REFERENCE)
     atomic.write_json(out / "model.json", card._asdict())
     with atomic.replacing(out / "model.safetensors") as temporary:
         weights = {name: value.contiguous() for name, value in detector.state_dict().items()}
@@ -146,7 +153,7 @@ def export(run: Run, out: Path, cache: FaceCache) -> Parity:
 
 
 def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Compute logits, features and signed maps in operations that can be traced, gradient included.
+    """Compute logits, appearance and signed maps in operations that can be traced, gradient included.
 
     It is what `explain/gradcam.py` computes with hooks of pytorch-grad-cam, which cannot be traced; the
     export compares the two on every model it writes.
@@ -161,14 +168,14 @@ def with_maps(detector: Detector, faces: UInt8[Tensor, "b t 3 h w"]) -> tuple[Te
     hook = target.module.register_forward_hook(cut)
     try:
         with torch.enable_grad():
-            outputs = logits_and_features(detector, faces)
+            outputs = logits_and_appearance(detector, faces)
             (gradient,) = torch.autograd.grad(outputs[0].sum(), kept[0])
     finally:
         hook.remove()
     gradient, activation = target.by_place(gradient), target.by_place(kept[0].detach())
     maps = (gradient.mean((2, 3), keepdim=True) * activation).sum(1)
-    logits, frame_logits, features = (output.detach() for output in outputs)
-    return logits, frame_logits, features, maps.reshape(*faces.shape[:2], *maps.shape[1:])
+    logits, frame_logits, appearance = (output.detach() for output in outputs)
+    return logits, frame_logits, appearance, maps.reshape(*faces.shape[:2], *maps.shape[1:])
 
 
 def traced(detector: Detector, faces: UInt8[np.ndarray, "2 t 3 h w"]) -> "torch.onnx.ONNXProgram":
@@ -235,8 +242,9 @@ def main() -> None:
     with writing("out", out):
         out.mkdir(parents=True, exist_ok=True)  # before the work, so that it is not done in vain
         parity = export(run, out, FaceCache(Path(given["cache"] or run.cache)))
-    for name in ("model.onnx", "model.json", "model.safetensors", "model_card.md"):
-        print(out / name)
+    for name in ("model.onnx", "model.json", REFERENCE, "model.safetensors", "model_card.md"):
+        if (out / name).is_file():  # few training videos leave no reference
+            print(out / name)
     print(parity)
 
 

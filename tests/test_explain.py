@@ -3,6 +3,7 @@
 import copy
 import csv
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,7 @@ from dfdc_lightning.explain.__main__ import main
 from dfdc_lightning.explain.gallery import choose
 from dfdc_lightning.explain.gradcam import predict_with_maps
 from dfdc_lightning.explain.mean_map import MeanMap
-from dfdc_lightning.explain.overlay import overlay
+from dfdc_lightning.explain.overlay import overlay, readable, scale
 from dfdc_lightning.explain.prediction import evidence, predict
 from dfdc_lightning.explain.strip import Subject, draw_strip
 from dfdc_lightning.models.detector import Detector, scores
@@ -182,14 +183,17 @@ def test_the_backbone_works_once_for_clip_and_frames(
     assert not {"features", "frame_logits"} & vars(detector).keys(), "the detector is as it was"
 
 
-def test_no_evidence_leaves_the_face_as_it_is_but_greyer() -> None:
+def test_a_grey_face_is_painted_from_blue_to_red() -> None:
     face = np.full((3, 8, 8), 100, np.uint8)
-    untouched = overlay(face, np.zeros((2, 2), np.float32), 1.0, fake=True)
-    painted = overlay(face, np.ones((2, 2), np.float32), 1.0, fake=True)
-    assert (untouched == 100).all()
-    assert painted[..., 0].min() > 200 and painted[..., 2].max() < 130, (
-        "strong evidence for FAKE is light orange"
-    )
+    faint, strong = (overlay(face, np.full((3, 3), value, np.float32), 1.0) for value in (0, 1))
+    assert faint[..., 2].min() > faint[..., 0].max(), "no evidence is dark blue"
+    assert strong[..., 0].min() > strong[..., 2].max(), "most evidence is dark red"
+    assert scale()[0] != scale()[-1] and all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in scale())
+
+
+def test_a_map_of_two_by_two_places_is_not_shown() -> None:
+    assert not readable(np.ones((4, 2, 2), np.float32))
+    assert readable(np.ones((4, 3, 3), np.float32))
 
 
 def test_the_gallery_takes_the_most_confident_of_each_kind() -> None:

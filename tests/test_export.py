@@ -127,7 +127,7 @@ def test_predict_with_an_exported_model_imports_no_torch(
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1].strip() == "imported:", done.stderr
     assert json.loads(done.stdout)["score"] == pytest.approx(float(row[4]), abs=1e-4)
-    assert "evidence in frame" in (tmp_path / "verdict.html").read_text(), "heat maps without torch"
+    assert "No heat map" in (tmp_path / "verdict.html").read_text(), "maps without torch, of 2 × 2 places"
 
 
 def test_a_damaged_export_is_a_sentence(exported: Path, tmp_path: Path) -> None:

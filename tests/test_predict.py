@@ -23,7 +23,6 @@ from dfdc_lightning.arguments import as_it_is
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.faces.cache import FaceClip
-from dfdc_lightning.faces.conditions import measure
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.face_detector import Haar
 from dfdc_lightning.faces.yunet import YuNet
@@ -34,9 +33,10 @@ from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.predictors import TorchPredictor
 from dfdc_lightning.predict.session import Options, predict
 from dfdc_lightning.predict.text import as_text, meaning
-from dfdc_lightning.predict.verdict import Prepare, Prepared, predict_video
+from dfdc_lightning.predict.verdict import Prepare, Prepared, Rules, predict_video
 from dfdc_lightning.predict.warnings import warnings
 from dfdc_lightning.results.predictions import Scores
+from dfdc_lightning.results.reference import Reference
 from dfdc_lightning.runs import Run, command
 from dfdc_lightning.video.frames import Frames
 
@@ -91,7 +91,7 @@ def test_predict_gives_the_score_of_predictions_csv(
     trained: Trained, predictor: TorchPredictor, prepare: Prepare
 ) -> None:
     for row in test_rows(trained):
-        verdict = predict_video(prepare(trained.video(row["video"])), predictor, None)
+        verdict = predict_video(prepare(trained.video(row["video"])), predictor)
         person = next(person for person in verdict.persons if person.number == 1)
         assert person.score == pytest.approx(float(row["score"]), abs=1e-4)
         of_frames = [float(value) for name, value in row.items() if name.startswith("score_frame_")]
@@ -105,8 +105,8 @@ def test_the_command_prints_one_json_object_and_nothing_else(trained: Trained) -
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout)
     assert verdict["score"] == pytest.approx(float(row["score"]), abs=1e-4)
-    assert verdict["verdict"] == ("FAKE" if verdict["score"] > 0.6 else "REAL")
-    assert (verdict["threshold"], verdict["threshold_source"]) == (0.6, "given by the user")
+    assert verdict["verdict"] in ("INCONCLUSIVE", "FAKE" if verdict["score"] > 0.6 else "REAL")
+    assert (verdict["threshold"], verdict["error"]) == (0.6, None)
     assert [len(person["frame_scores"]) for person in verdict["persons"]] == [4]
 
 
@@ -128,8 +128,10 @@ def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Traine
         ("a.mp4", ".", Options(), "holds no finished run"),
         ("a.mp4", "a.mp4", Options(), "a.mp4 is neither: give a run folder, or the model.onnx"),
         ("a.mp4", "", Options(format="xml"), r"format must be one of text, json, csv \(got xml\)"),
-        ("a.mp4", "", Options(threshold=7), r"threshold must be a number from 0 to 1, or null \(got 7\)"),
-        ("a.mp4", "", Options(threshold=True), r"threshold must be .*\(got True\)"),
+        ("a.mp4", "", Options(Rules(threshold=7)), r"threshold must be a number from 0 to 1.*\(got 7\)"),
+        ("a.mp4", "", Options(Rules(threshold=True)), r"threshold must be .*\(got True\)"),
+        ("a.mp4", "", Options(Rules(0.5)), r"error must be a number above 0 and below 0.5 \(got 0.5\)"),
+        ("a.mp4", "", Options(Rules(0)), r"error must be a number above 0 and below 0.5 \(got 0\)"),
         ("a.mp4", "", Options(workers=0), r"workers must be .* at least 1, or auto \(got 0\)"),
     ],
 )
@@ -182,7 +184,7 @@ def test_every_person_is_judged_and_the_highest_score_decides(
         frames_of(trained.video(row["video"])) for row in (test_rows(trained)[0], test_rows(trained)[-1])
     )
     write_video(tmp_path / "two.mp4", [np.hstack(pair) for pair in zip(left, right, strict=True)])
-    verdict = predict_video(prepare(tmp_path / "two.mp4"), predictor, None)
+    verdict = predict_video(prepare(tmp_path / "two.mp4"), predictor)
     seen = [person for person in verdict.persons if person.found >= 2]
     assert len(seen) == 2
     assert [person.decides for person in verdict.persons] == [True] + [False] * (len(verdict.persons) - 1)
@@ -190,10 +192,22 @@ def test_every_person_is_judged_and_the_highest_score_decides(
     assert all(f"person {person.number} (" in as_text(verdict) for person in verdict.persons)
 
 
-class Fixed:
-    """A predictor whose scores are given: what follows from scores is tested without a network."""
+ANYTHING = Reference(
+    mean=np.zeros((2, 1)),
+    scale=np.ones(1),
+    components=np.zeros((0, 1)),
+    variance=np.zeros(0),
+    residual=np.array(1.0),
+    distance=np.array([0.0, 1.0]),
+    conditions=np.array([[5.0] * 3, [2.0] * 3]),
+    validation=np.array([5.0]),
+)
 
-    identity = "fixed"
+
+class Fixed:
+    """A predictor whose scores are given and to whom every face looks usual: no network is needed."""
+
+    identity, file, reference, remedy = "fixed", Path("model.onnx"), ANYTHING, "train again"
 
     def __init__(self, card: Card, scores: list[float]) -> None:
         self.card, self.logits = card, np.log(np.array(scores) / (1 - np.array(scores))).astype(np.float32)
@@ -204,7 +218,7 @@ class Fixed:
     def predict(self, faces: np.ndarray, maps: bool) -> Prediction:
         logits = np.repeat(self.logits[: len(faces), None], faces.shape[1], axis=1)
         shown = np.ones((*faces.shape[:2], 3, 3), np.float32) if maps else None
-        return Prediction(logits, logits, logits[..., None], shown)
+        return Prediction(logits, logits, np.zeros((*faces.shape[:2], 1), np.float32), shown)
 
 
 def clip(found: int = 4, side: float = 150.0) -> FaceClip:
@@ -219,23 +233,23 @@ def prepared(*clips: FaceClip, name: str = "v.mp4") -> Prepared:
 
 def test_a_box_seen_once_is_listed_but_does_not_decide(predictor: TorchPredictor) -> None:
     fixed = Fixed(predictor.card, [0.3, 0.9])
-    verdict = predict_video(prepared(clip(4), clip(1)), fixed, 0.5)
+    verdict = predict_video(prepared(clip(4), clip(1)), fixed, Rules(threshold=0.5))
     assert [(person.number, person.decides) for person in verdict.persons] == [(1, True), (2, False)]
     assert verdict.called == "REAL"
-    alone = predict_video(prepared(clip(1)), Fixed(predictor.card, [0.9]), 0.5)
+    alone = predict_video(prepared(clip(1)), Fixed(predictor.card, [0.9]), Rules(threshold=0.5))
     assert alone.called == "FAKE", "where nobody is seen longer, the one seen decides"
     assert "found in 1 of 4 frames only" in alone.person.warnings[0]
 
 
 def test_a_number_is_a_probability_only_where_it_was_calibrated(predictor: TorchPredictor) -> None:
-    scored = predict_video(prepared(clip()), Fixed(predictor.card, [0.9]), None)
+    scored = predict_video(prepared(clip()), Fixed(predictor.card, [0.9]))
     assert scored.person.probability is None
     assert "score 0.900, not a calibrated probability: 2 validation videos" in as_text(scored)
     assert "does not mean that nine in ten" in meaning(scored)
     card = predictor.card._replace(
         temperature=2.0, calibration="temperature 2, fitted on 300 validation videos"
     )
-    calibrated = predict_video(prepared(clip()), Fixed(card, [0.9]), None)
+    calibrated = predict_video(prepared(clip()), Fixed(card, [0.9]))
     assert calibrated.person.probability == pytest.approx(0.75)  # logit of 0.9 is ln 9; half of it is ln 3
     assert "probability of FAKE 0.750 (score 0.900" in as_text(calibrated)
     assert "about 75 in 100" in meaning(calibrated)
@@ -290,23 +304,15 @@ def test_the_threshold_comes_from_validation_or_says_why_not() -> None:
     assert "only REAL videos in val" in missing.threshold_source
 
 
-def test_unusual_faces_come_with_a_warning() -> None:
-    ordinary = clip()
-    usual = {name: [value * 0.5, value * 2] for name, value in measure(ordinary).items()}
-    assert warnings(ordinary, usual) == []
-    small = warnings(clip(side=20), usual)
-    assert "the face is small: 20 pixels, enlarged to the 48" in small[0]
-    assert "the face is smaller than nearly all training faces" in small[1]
-    blurred = ordinary._replace(faces=np.full_like(ordinary.faces, 120))
-    assert any(
-        "more blurred than nearly all training faces" in sentence for sentence in warnings(blurred, usual)
-    )
-    assert "not recorded" in warnings(ordinary, {})[0]
+def test_small_faces_and_guessed_crops_come_with_a_warning() -> None:
+    assert warnings(clip()) == []
+    assert warnings(clip(1))[0].startswith("the face was found in 1 of 4 frames only")
+    assert warnings(clip(side=20)) == ["the face is small: 20 pixels, enlarged to the 48 that the model sees"]
 
 
 def test_the_page_is_self_contained_and_escapes_names(predictor: TorchPredictor, tmp_path: Path) -> None:
     judged = predict_video(
-        prepared(clip(), clip(3), name="<b>v&.mp4"), Fixed(predictor.card, [0.3, 0.9]), None, maps=True
+        prepared(clip(), clip(3), name="<b>v&.mp4"), Fixed(predictor.card, [0.3, 0.9]), maps=True
     )
     write_page(judged, tmp_path / "verdict.html")
     page = (tmp_path / "verdict.html").read_text()
@@ -314,19 +320,23 @@ def test_the_page_is_self_contained_and_escapes_names(predictor: TorchPredictor,
     assert "http" not in page and "<script" not in page and "<link" not in page
     assert page.count("data:image/jpeg") == 2 * 4 * 2, "two persons, four frames, face and evidence"
     assert str(escape(meaning(judged))) in page
-    assert page.count("<circle") == 8 and page.count('fill="#fff"') == 1, "frames without a face are hollow"
+    assert page.count("<circle") == 8 and page.count('fill="var(--ground)"') == 1, (
+        "frames without a face are hollow"
+    )
 
 
 def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
     predictor: TorchPredictor, tmp_path: Path
 ) -> None:
     scores = [0.999, 0.998, 0.001, 0.002]
-    judged = predict_video(prepared(*[clip()] * 4), Fixed(predictor.card, scores), 0.99, maps=True)
+    judged = predict_video(
+        prepared(*[clip()] * 4), Fixed(predictor.card, scores), Rules(threshold=0.99), maps=True
+    )
     write_page(judged, tmp_path / "verdict.html")
     page = (tmp_path / "verdict.html").read_text()
-    names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>(?:person|threshold) \d', page)
+    names = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>person \d', page)
     places = sorted((float(x), float(y)) for x, y in names)
-    assert len(places) == 5, "four persons and the threshold"
+    assert len(places) == 4
     assert all(after[0] - before[0] >= 100 for before, after in pairwise(places))
     assert all(20 <= y <= 200 for _, y in places)
     assert "each of the 4 persons it found" in meaning(judged)
@@ -334,8 +344,8 @@ def test_persons_of_like_scores_have_names_apart_inside_the_drawing(
 
 def test_what_a_frame_adds_is_not_called_its_score(predictor: TorchPredictor) -> None:
     whole = Fixed(predictor.card._replace(level="clip"), [0.9])
-    assert "each frame adds 0.90" in as_text(predict_video(prepared(clip()), whole, None))
-    assert "by frame 0.90" in as_text(predict_video(prepared(clip()), Fixed(predictor.card, [0.9]), None))
+    assert "each frame adds 0.90" in as_text(predict_video(prepared(clip()), whole))
+    assert "by frame 0.90" in as_text(predict_video(prepared(clip()), Fixed(predictor.card, [0.9])))
 
 
 def test_a_folder_gives_a_row_for_every_video(trained: Trained, several: Path, tmp_path: Path) -> None:
@@ -372,8 +382,8 @@ def test_a_killed_folder_run_goes_on_where_it_was(
     for outcome in again:
         outcome |= {"model": outcome["model"].removeprefix("kept, ")} if "model" in outcome else {}
     assert again == whole
-    with pytest.raises(UserError, match="holds verdicts of another model, threshold or html setting"):
-        predict([str(several)], trained.run, options._replace(threshold=0.6))
+    with pytest.raises(UserError, match="holds verdicts of another model or of other settings"):
+        predict([str(several)], trained.run, options._replace(rules=Rules(threshold=0.6)))
 
 
 @pytest.mark.parametrize(

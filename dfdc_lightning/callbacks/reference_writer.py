@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from dfdc_lightning.clips import FaceClips
 from dfdc_lightning.faces.cache import FAKE, Row
 from dfdc_lightning.faces.conditions import measure
+from dfdc_lightning.models.appearance import logits_and_appearance
 from dfdc_lightning.results.reference import Reference, enough, one_per_group
 from dfdc_lightning.results.run_folder import RunFolder
 
@@ -36,19 +37,20 @@ class ReferenceWriter(L.Callback):
             return
         one_each = one_per_group([row.video for row in val], [row.group or row.video for row in val])
         with trainer.precision_plugin.forward_context():
-            features, conditions = self._describe(data, pl_module, rows)
+            appearance, conditions = self._describe(data, pl_module, rows)
             seen = self._describe(data, pl_module, [val[index] for index in one_each])
-        Reference.fit(features, fake, conditions).with_validation(*seen).write(path)
+        Reference.fit(appearance, fake, conditions).with_validation(*seen).write(path)
 
     def _describe(
         self, data: Any, detector: Any, rows: Sequence[Row]
-    ) -> tuple[Float64[np.ndarray, "n f"], Float64[np.ndarray, "n c"]]:
-        """Compute the clips' mean features and their conditions."""
+    ) -> tuple[Float64[np.ndarray, "n a"], Float64[np.ndarray, "n c"]]:
+        """Compute the clips' mean appearance and their conditions."""
         clips = FaceClips(data.cache, rows)
-        features = []
+        appearance = []
         for start in range(0, len(rows), _BATCH):
             batch = clips.__getitems__([(0, index) for index in range(start, min(start + _BATCH, len(rows)))])
             with torch.inference_mode():
-                features.append(detector.features(batch.faces.to(detector.device)).float().mean(1).cpu())
+                seen = logits_and_appearance(detector, batch.faces.to(detector.device))[-1]
+                appearance.append(seen.mean(1).cpu())
         conditions = [list(measure(data.cache.read_clip(row.video)).values()) for row in rows]
-        return torch.cat(features).numpy().astype(np.float64), np.array(conditions)
+        return torch.cat(appearance).numpy().astype(np.float64), np.array(conditions)

@@ -77,6 +77,6 @@ def _draw_block(part: SubFigure, block: Block, seen: Sequence[Subject], full: fl
         maps = subject.evidence(fake)
         frame = int(maps.sum(axis=(1, 2)).argmax())
         face = subject.faces[frame]
-        axes.imshow(row([face.transpose(1, 2, 0), overlay(face, maps[frame], full, fake)]))
+        axes.imshow(row([face.transpose(1, 2, 0), overlay(face, maps[frame], full)]))
         title = textwrap.fill(f"{subject.video}: {subject.score:.3f}", _LETTERS)
         axes.set_title(title, fontsize=8, pad=3)

@@ -6,7 +6,8 @@ from jaxtyping import UInt8
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
-from dfdc_lightning.explain.prediction import Prediction, array, logits_and_features
+from dfdc_lightning.explain.prediction import Prediction, array
+from dfdc_lightning.models.appearance import logits_and_appearance
 from dfdc_lightning.models.detector import Detector
 
 
@@ -19,7 +20,7 @@ class _Frames(nn.Module):
 
     def forward(self, frames: UInt8[Tensor, "n 3 h w"]) -> Tensor:
         clips = frames.reshape(self.clips, -1, *frames.shape[1:])
-        self.outputs = logits_and_features(self.detector, clips)
+        self.outputs = logits_and_appearance(self.detector, clips)
         logits: Tensor = self.outputs[0].flatten()
         return logits
 
@@ -71,5 +72,5 @@ def predict_with_maps(detector: Detector, faces: UInt8[np.ndarray, "b t 3 h w"])
     finally:
         cut.remove()
     shape = (clips, faces.shape[1], *maps.shape[1:])
-    logits, frame_logits, features = map(array, model.outputs)
-    return Prediction(logits, frame_logits, features, np.asarray(maps, np.float32).reshape(shape))
+    logits, frame_logits, appearance = map(array, model.outputs)
+    return Prediction(logits, frame_logits, appearance, np.asarray(maps, np.float32).reshape(shape))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dfdc_lightning.explain.overlay import overlay
-from dfdc_lightning.explain.strip import Subject
+from dfdc_lightning.explain.strip import Subject, legend
 from dfdc_lightning.faces.cache import FAKE, REAL
 
 LABELS = (FAKE, REAL)
@@ -102,13 +102,12 @@ class MeanMap:
                     axes.text(0.5, 0.5, "none was rightly judged", ha="center", transform=axes.transAxes)
                     continue
                 face = self._face(label)
-                axes.imshow(
-                    overlay(face, self.map(label, speaks_for).astype(np.float32), full, speaks_for == FAKE)
-                )
+                axes.imshow(overlay(face, self.map(label, speaks_for).astype(np.float32), full))
                 corner, width = _SIDE * (1 - self.face) / 2 - 0.5, _SIDE * self.face
                 axes.add_patch(
                     Rectangle((corner, corner), width, width, fill=False, linestyle=":", edgecolor="white")
                 )
+        legend(figure, grid.ravel().tolist())
         return figure
 
     def _face(self, label: str) -> np.ndarray:

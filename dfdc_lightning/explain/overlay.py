@@ -1,50 +1,57 @@
-"""Paints evidence over a face: orange speaks for FAKE, blue for REAL, lighter is stronger."""
+"""Paints evidence over a grey face in one map of colours, from dark blue (none) to dark red (most)."""
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-# Dark to light, so that strength is seen without colour too (after Okabe and Ito's palette, 2008).
-_FAKE = np.array([[150, 50, 0], [213, 94, 0], [255, 226, 120]], np.float32)
-_REAL = np.array([[0, 60, 120], [0, 114, 178], [170, 230, 255]], np.float32)
-_OPACITY = 0.85
+_OPACITY = 0.5
+_GREY = 0.75  # how bright the face under the colours is
 _BRIGHTEST = (
-    99.5  # percentile of the evidence that gets the lightest colour: one hot place must not darken all others
+    99.5  # percentile of the evidence that gets the last colour: one hot place must not darken all others
 )
+FEWEST_PLACES = 5  # of a map: one of 2 × 2 places tints the whole face and says nothing
 
 
 def brightest(evidence: Float32[np.ndarray, "*n h w"]) -> float:
-    """The evidence that gets the lightest colour, when these maps are shown side by side."""
+    """Find the evidence that gets the last colour, when these maps are shown side by side."""
     return float(max(np.percentile(evidence, _BRIGHTEST), 1e-12)) if evidence.size else 1.0
 
 
+def readable(maps: Float32[np.ndarray, "*n h w"]) -> bool:
+    """Say whether maps have places enough to tell anything."""
+    return bool(maps.shape[-1] * maps.shape[-2] >= FEWEST_PLACES)
+
+
 def overlay(
-    face: UInt8[np.ndarray, "3 h w"], evidence: Float32[np.ndarray, "h2 w2"], full: float, fake: bool
+    face: UInt8[np.ndarray, "3 h w"], evidence: Float32[np.ndarray, "h2 w2"], full: float
 ) -> UInt8[np.ndarray, "h w 3"]:
     """Paint evidence over a face.
 
     Args:
         face: RGB crop.
         evidence: Non-negative map of any size; stretched over the face.
-        full: The evidence that gets the lightest colour.
-        fake: Whether it speaks for FAKE.
+        full: The evidence that gets the last colour.
     """
     size = face.shape[2], face.shape[1]
-    strength = np.clip(cv2.resize(evidence / np.float32(full), size, interpolation=cv2.INTER_CUBIC), 0, 1)[
-        ..., None
-    ]
-    dark, middle, light = _FAKE if fake else _REAL
-    colour = np.where(
-        strength < 0.5, dark + (middle - dark) * 2 * strength, middle + (light - middle) * (2 * strength - 1)
-    )
-    image = face.transpose(1, 2, 0).astype(np.float32)
-    grey = image.mean(axis=2, keepdims=True)
-    opacity = _OPACITY * np.sqrt(strength)
-    painted = (0.5 * image + 0.5 * grey) * (1 - opacity) + colour * opacity
+    strength = np.clip(cv2.resize(evidence / np.float32(full), size, interpolation=cv2.INTER_CUBIC), 0, 1)
+    grey = _GREY * face.astype(np.float32).mean(axis=0)[..., None]
+    painted = grey * (1 - _OPACITY) + colours(strength) * _OPACITY
     return np.asarray(painted.round(), np.uint8)
 
 
+def colours(strength: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
+    """Give strengths from 0 to 1 their colours, RGB (Turbo; Mikhailov, 2019)."""
+    index = np.asarray((strength * 255).round(), np.uint8)
+    return np.asarray(cv2.applyColorMap(index, cv2.COLORMAP_TURBO)[..., ::-1], np.float32)
+
+
+def scale() -> list[str]:
+    """List the colours from no evidence to most, as CSS writes them: a legend for painted faces."""
+    steps = colours(np.linspace(0, 1, 9, dtype=np.float32)[None])[0]
+    return ["#" + "".join(f"{round(float(value)):02x}" for value in colour) for colour in steps]
+
+
 def row(images: list[UInt8[np.ndarray, "h w 3"]], gap: int = 4) -> UInt8[np.ndarray, "h w2 3"]:
-    """Images of one size side by side on white."""
+    """Put images of one size side by side on white."""
     space = np.full((images[0].shape[0], gap, 3), 255, np.uint8)
     return np.concatenate([part for image in images for part in (space, image)][1:], axis=1)

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """Logits of b clips (k each: t or 1) and of their t frames, their features, and maps where asked for."""
+    """Logits of b clips (k each: t or 1) and of their t frames, what these look like, and maps if asked for.
+
+    `appearance` is None where an export of an earlier version does not give it (see `models/appearance.py`).
+    """
 
     logits: Float32[np.ndarray, "b k"]
     frame_logits: Float32[np.ndarray, "b t"]
-    features: Float32[np.ndarray, "b t f"]
+    appearance: Float32[np.ndarray, "b t a"] | None = None
     maps: Float32[np.ndarray, "b t h w"] | None = None
 
     @property
@@ -47,19 +50,12 @@ def predict(detector: "Detector", faces: UInt8[np.ndarray, "b t 3 h w"]) -> Pred
     """
     import torch
 
+    from dfdc_lightning.models.appearance import logits_and_appearance
+
     with torch.inference_mode():
         batch = torch.from_numpy(np.ascontiguousarray(faces)).to(detector.device)
-        outputs = logits_and_features(detector.eval(), batch)
+        outputs = logits_and_appearance(detector.eval(), batch)
     return Prediction(*map(array, outputs))
-
-
-def logits_and_features(
-    detector: "Detector", faces: "Float[Tensor, 'b t 3 h w']"
-) -> "tuple[Float[Tensor, 'b k'], Float[Tensor, 'b t'], Float[Tensor, 'b t f']]":
-    """Compute all three by one pass of the backbone, which is nearly all the work."""
-    features = detector.features(faces)
-    frame_logits = detector.head_logits(features)
-    return detector.pooled(frame_logits), frame_logits, features
 
 
 def array(values: "Float[Tensor, '*n']") -> Float32[np.ndarray, "*n"]:

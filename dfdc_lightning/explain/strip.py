@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
 
 from dfdc_lightning.explain.overlay import brightest, overlay, row
 from dfdc_lightning.explain.prediction import Prediction, evidence
@@ -59,9 +61,7 @@ def draw_strip(subject: Subject, threshold: float, level: Level) -> Figure:
     maps = subject.evidence(fake)
     full = brightest(maps)
     plain = row([face.transpose(1, 2, 0) for face in subject.faces], _GAP)
-    painted = row(
-        [overlay(face, each, full, fake) for face, each in zip(subject.faces, maps, strict=True)], _GAP
-    )
+    painted = row([overlay(face, each, full) for face, each in zip(subject.faces, maps, strict=True)], _GAP)
     t, side = len(subject.faces), subject.faces.shape[-1]
     width = max(1.05 * t, _LEAST_WIDTH)
     face = (width - _NAMES) / t
@@ -74,6 +74,7 @@ def draw_strip(subject: Subject, threshold: float, level: Level) -> Figure:
     for axes, image, name in ((upper, plain, "faces"), (middle, painted, f"evidence\nfor {verdict}")):
         axes.imshow(image, aspect="auto")
         _only_name(axes, name)
+    legend(figure, [upper, middle])
     places = np.arange(t) * (side + _GAP) + side / 2
     lower.axhline(threshold, color=GREY, linewidth=1, linestyle="--")
     lower.bar(places, subject.frame_scores, width=0.62 * side, color=colour)
@@ -92,6 +93,13 @@ def draw_strip(subject: Subject, threshold: float, level: Level) -> Figure:
     lower.set(xlabel="frame", ylabel="adds to\nthe clip" if level == "clip" else "score")
     lower.grid(visible=False, axis="x")
     return figure
+
+
+def legend(figure: Figure | SubFigure, beside: list[Axes]) -> None:
+    """Draw the colours of evidence beside painted faces."""
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), "turbo"), ax=beside, shrink=0.8, pad=0.01)
+    bar.set_ticks([0, 1], labels=["none", "most"])
+    bar.outline.set_visible(False)
 
 
 def _only_name(axes: Axes, name: str) -> None:

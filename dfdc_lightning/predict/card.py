@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import Calibration, calibrate
+from dfdc_lightning.predict.conformal import calibration_scores
 from dfdc_lightning.results.result import Level
 from dfdc_lightning.runs import Run
 
@@ -27,6 +29,7 @@ class Card(NamedTuple):
     training_threshold: float
     counts: dict[str, dict[str, int]]
     test: dict[str, float]
+    validation: dict[str, list[float]] = {}  # scores by label, ascending, one per source group
 
     @classmethod
     def of_run(cls, run: Run) -> "Card":
@@ -57,6 +60,7 @@ class Card(NamedTuple):
             training_threshold=result.threshold,
             counts=data["counts"],
             test=result.test,
+            validation=calibration_scores(splits.get("val")),
         )
 
     @classmethod
@@ -70,7 +74,8 @@ class Card(NamedTuple):
             raise UserError(f"{path} does not exist: it belongs beside the model, export writes both")
         try:
             content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return cls(**{name: content[name] for name in cls._fields})
+            needed = {name: content[name] for name in cls._fields if name not in cls._field_defaults}
+            return cls(**needed, validation=_scores(content.get("validation") or {}))
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} cannot be read as a model card of this version ({error!r}): export the run again"
@@ -94,3 +99,11 @@ class Card(NamedTuple):
                 f"train again"
             )
         return preparation
+
+
+def _scores(content: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Check the validation scores of a model.json."""
+    scores = {label: sorted(float(score) for score in content.get(label, [])) for label in (REAL, FAKE)}
+    if not all(0 <= score <= 1 for label in scores for score in scores[label]):
+        raise ValueError("validation must hold scores from 0 to 1")
+    return scores

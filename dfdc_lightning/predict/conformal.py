@@ -48,8 +48,11 @@ class Conformal(NamedTuple):
         less unusual one is the answer: the guarantee asks for no more.
         """
         real, fake = self.p_values(score)
-        called_fake = (real <= self.error / self.persons + _ROUNDING) & (fake > real)
-        called_real = (fake <= self.error + _ROUNDING) & (real > fake)
+        # Counted without the video itself, as labels with fewer videos would look less unusual otherwise.
+        as_high = (real * (len(self.real) + 1) - 1) / max(len(self.real), 1)
+        as_low = (fake * (len(self.fake) + 1) - 1) / max(len(self.fake), 1)
+        called_fake = (real <= self.error / self.persons + _ROUNDING) & (as_low > as_high + _ROUNDING)
+        called_real = (fake <= self.error + _ROUNDING) & (as_high > as_low + _ROUNDING)
         return np.asarray(called_fake.astype(int) - called_real.astype(int))
 
     def answer(self, score: float) -> str:

@@ -117,8 +117,8 @@ class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
             raise UserError(f"{path} is damaged: delete it, and the verdicts are found again") from None
         if there not in (None, settings):
             raise UserError(
-                f"{path} holds verdicts of another model, threshold or html setting: delete it or give "
-                f"another out=FILE"
+                f"{path} holds verdicts of another model or of other settings: delete it or give another "
+                "out=FILE"
             )
         with writing("out", path):
             self._journal.__enter__()
@@ -151,7 +151,7 @@ def predict_all(
     workers: int,
     advance: Callable[[], None],
 ) -> list[Outcome]:
-    """Predictor many videos; failures are outcomes too.
+    """Judge many videos; failures are outcomes too.
 
     Args:
         videos: The files.

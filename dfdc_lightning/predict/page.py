@@ -1,8 +1,8 @@
-"""Writes a verdict as one self-contained HTML page: answer, score over time, faces, evidence, limits."""
+"""Writes a verdict as one self-contained HTML page: answer and why, time line, faces, what it means."""
 
 import base64
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,16 +10,22 @@ from jaxtyping import UInt8
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dfdc_lightning import atomic
-from dfdc_lightning.explain.overlay import brightest, overlay
+from dfdc_lightning.explain.overlay import brightest, overlay, readable, scale
 from dfdc_lightning.explain.prediction import evidence
-from dfdc_lightning.faces.cache import FAKE
-from dfdc_lightning.predict.text import headline, meaning
+from dfdc_lightning.predict.curve import curve, second
+from dfdc_lightning.predict.likeness import Comparison
+from dfdc_lightning.predict.text import cuts, headline, meaning, notes, promise
 from dfdc_lightning.predict.verdict import Person, Verdict
 
 _QUALITY = 88  # of the JPEGs on the page
 _SIDE = 160  # pixels of a face on the page
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 220, 44, 34, 10  # of the curve, in SVG units
-_LABEL, _LABELS = 105, 5  # room for a person's name, and how many fit beside the threshold's
+_SHOWN = 4  # persons whose faces are shown
+_NAMES = {
+    "appearance": "look (distance from the training faces)",
+    "face_pixels": "size of the face",
+    "sharpness": "sharpness",
+    "brightness": "brightness",
+}
 
 
 class Cell(NamedTuple):
@@ -55,28 +61,33 @@ def _render(macro: str, verdict: Verdict) -> str:
         {
             "verdict": verdict,
             "name": Path(verdict.video).name,
-            "fake": verdict.called == FAKE,
             "headline": headline(verdict),
+            "cuts": cuts(verdict),
+            "promise": promise(verdict),
             "meaning": meaning(verdict),
-            "curve": _curve(verdict),
-            "strips": [(person, _strip(person, verdict)) for person in verdict.persons],
+            "curve": curve(verdict),
+            "persons": [(person, notes(person, verdict)) for person in verdict.persons],
+            "strips": [(person, _strip(person, verdict)) for person in verdict.persons[:_SHOWN]],
+            "colours": scale(),
+            "comparisons": [_compared(each) for each in verdict.person.likeness.comparisons],
         }
     )
     return str(getattr(template, macro)())
 
 
 def _strip(person: Person, verdict: Verdict) -> list[Cell]:
-    fake = person.score > verdict.threshold
-    maps = None if person.maps is None else evidence(person.maps, fake)
+    maps = None
+    if person.maps is not None and readable(person.maps):
+        maps = evidence(person.maps, verdict.leaning)
     full = 1.0 if maps is None else brightest(maps)
     cells = []
     for index, face in enumerate(person.clip.faces):
         large = cv2.resize(np.ascontiguousarray(face.transpose(1, 2, 0)), (_SIDE, _SIDE))
-        painted = "" if maps is None else _jpeg(overlay(large.transpose(2, 0, 1), maps[index], full, fake))
+        painted = "" if maps is None else _jpeg(overlay(large.transpose(2, 0, 1), maps[index], full))
         cells.append(
             Cell(
                 frame=person.times[index],
-                second=_second(person.times[index], verdict),
+                second=second(person.times[index], verdict),
                 score=person.frame_scores[index],
                 found=bool(person.clip.found[index]),
                 face=_jpeg(large),
@@ -86,51 +97,14 @@ def _strip(person: Person, verdict: Verdict) -> list[Cell]:
     return cells
 
 
-def _curve(verdict: Verdict) -> dict[str, Any]:
-    """Place the curve's points in the drawing; frames without a found face are hollow."""
-    last = max(verdict.prepared.n_frames - 1, 1)
-    lines = []
-    for place, person in enumerate(verdict.persons):
-        points = [
-            (_x(frame / last), _y(score), bool(found))
-            for frame, score, found in zip(person.times, person.frame_scores, person.clip.found, strict=True)
-        ]
-        label = _label(place, points) if len(verdict.persons) > 1 and place < _LABELS else None
-        lines.append({"number": person.number, "decides": person.decides, "points": points, "label": label})
-    ticks = np.linspace(0, 1, 6)
-    return {
-        "width": _WIDTH,
-        "height": _HEIGHT,
-        "left": _LEFT,
-        "right": _WIDTH - 12,
-        "base": _HEIGHT - _BOTTOM,
-        "threshold": _y(verdict.threshold),
-        "lines": lines[::-1],  # who decides is drawn last, on top
-        "x": [(_x(tick), _second(tick * last, verdict)) for tick in ticks],
-        "y": [(_y(tick), f"{tick:g}") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)],
-    }
-
-
-def _label(place: int, points: list[tuple[float, float, bool]]) -> tuple[float, float]:
-    """Place a line's name: beside those of the others, above the line or, at the top, below it."""
-    x = float(_LEFT + 10 + place * _LABEL)
-    x_points, y_points, _ = zip(*points, strict=True)
-    highest = min(np.interp(np.linspace(x, x + _LABEL, 9), x_points, y_points))
-    lowest = max(np.interp(np.linspace(x, x + _LABEL, 9), x_points, y_points))
-    return x, round(float(highest - 9 if highest > 32 else lowest + 24), 1)
-
-
-def _second(frame: float | int, verdict: Verdict) -> str:
-    fps = verdict.prepared.fps
-    return f"{frame / fps:.1f} s" if fps > 0 else f"#{frame:.0f}"
-
-
-def _x(share: float) -> float:
-    return round(_LEFT + 10 + share * (_WIDTH - 12 - _LEFT - 20), 1)
-
-
-def _y(score: float) -> float:
-    return round(_TOP + (1 - score) * (_HEIGHT - _BOTTOM - _TOP), 1)
+def _compared(comparison: Comparison) -> tuple[str, str, str, bool]:
+    """Write one line of the table: what, here, usual there, and whether it is usual."""
+    unit = f" {comparison.unit}" if comparison.unit else ""
+    if np.isfinite(comparison.low):
+        usual = f"{comparison.low:.0f} to {comparison.high:.0f}{unit}"
+        return _NAMES[comparison.name], f"{comparison.value:.0f}{unit}", usual, comparison.usual
+    usual = f"up to {comparison.high:.1f}"
+    return _NAMES[comparison.name], f"{comparison.value:.1f}", usual, comparison.usual
 
 
 def _jpeg(image: UInt8[np.ndarray, "h w 3"]) -> str:

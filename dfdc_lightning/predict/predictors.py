@@ -12,6 +12,8 @@ from jaxtyping import UInt8
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.predict.card import Card
+from dfdc_lightning.results.reference import Reference
+from dfdc_lightning.results.run_folder import REFERENCE
 from dfdc_lightning.runs import Run
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ class Predictor(Protocol):
     """A trained model that is ready for clips."""
 
     card: Card
+    file: Path  # of the weights
+    reference: Reference | None  # of the training videos; None where an earlier version or few videos made it
+    remedy: str  # what to do where something is missing
 
     @property
     def identity(self) -> str:
@@ -52,7 +57,9 @@ class TorchPredictor:
 
     def __init__(self, run: Run) -> None:
         self.run, self.card = run, Card.of_run(run)
-        self.identity = _identity(run.best)
+        self.file, self.identity = run.best, _identity(run.best)
+        self.reference = _reference(run.reference_file)
+        self.remedy = "train the run again with this version"
 
     @cached_property
     def _detector(self) -> "Future[Detector]":
@@ -83,19 +90,21 @@ class OnnxPredictor:
 
     Args:
         path: The .onnx file.
-        card: Its card; None reads model.json.
+        card: Its card; None reads model.json. reference.npz is read where it lies beside the model.
 
     Raises:
         UserError: When onnxruntime is not installed or the file holds another kind of model.
     """
 
     def __init__(self, path: Path, card: Card | None = None) -> None:
-        self.path, self.card = path, card or Card.read(path.with_suffix(".json"))
+        self.file, self.card = path, card or Card.read(path.with_suffix(".json"))
         self.identity = _identity(path)
+        self.reference = _reference(path.with_name(REFERENCE))
+        self.remedy = "train the run with this version and export it again"
 
     @cached_property
     def _session(self) -> "Future[Any]":
-        return _started(lambda: self._read(self.path, self.card))
+        return _started(lambda: self._read(self.file, self.card))
 
     def load(self) -> None:
         """Begin to import onnxruntime and to read the model."""
@@ -122,7 +131,7 @@ class OnnxPredictor:
         frames, size = card.preparation["frames"], card.preparation["size"]
         takes = {each.name: each.shape[1:] for each in session.get_inputs()}
         gives = {each.name for each in session.get_outputs()}
-        if takes != {"faces": [frames, 3, size, size]} or not gives >= set(Prediction._fields):
+        if takes != {"faces": [frames, 3, size, size]} or not gives >= {"logits", "frame_logits", "maps"}:
             raise UserError(
                 f"{path} is not the model that model.json describes ({frames} faces of {size} pixels): "
                 "export it again"
@@ -131,8 +140,11 @@ class OnnxPredictor:
 
     def predict(self, faces: UInt8[np.ndarray, "b t 3 h w"], maps: bool) -> Prediction:
         """Predict with onnxruntime, which computes maps only where they are asked for."""
-        wanted = Prediction._fields if maps else Prediction._fields[:-1]
-        return Prediction(*self._session.result().run(wanted, {"faces": np.ascontiguousarray(faces)}))
+        session = self._session.result()
+        given = {each.name for each in session.get_outputs()}
+        wanted = [name for name in Prediction._fields if name in given and (maps or name != "maps")]
+        outputs = session.run(wanted, {"faces": np.ascontiguousarray(faces)})
+        return Prediction(**dict(zip(wanted, outputs, strict=True)))
 
 
 def open_predictor(path: Path) -> Predictor:
@@ -157,6 +169,10 @@ def _started(load: Callable[[], Loaded]) -> "Future[Loaded]":
     future = executor.submit(load)
     executor.shutdown(wait=False)
     return future
+
+
+def _reference(path: Path) -> Reference | None:
+    return Reference.read(path) if path.is_file() else None
 
 
 def _identity(path: Path) -> str:

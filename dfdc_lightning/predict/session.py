@@ -13,7 +13,7 @@ from dfdc_lightning.machine import cores
 from dfdc_lightning.predict import tables, text
 from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, predict_all
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
-from dfdc_lightning.predict.verdict import Prepare, Prepared, Verdict, predict_video
+from dfdc_lightning.predict.verdict import RULES, Prepare, Prepared, Rules, Verdict, predict_video
 from dfdc_lightning.progress import tally
 
 FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
@@ -24,9 +24,9 @@ FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
 
 
 class Options(NamedTuple):
-    """What the user chose: threshold (None: validation's), format, files, and how many processes prepare."""
+    """What the user chose: how to answer, format, files, and how many processes prepare."""
 
-    threshold: float | None = None
+    rules: Rules = RULES
     format: str = "text"
     out: Path | None = None
     html: Path | None = None
@@ -53,9 +53,7 @@ def predict(given: Sequence[str], run: Path, options: Options, face_model: str |
     prepare = Prepare(predictor.card.make_preparation(face_model))
     predictor.load()  # only now: what is refused above is refused within a second
     if single:
-        verdict = predict_video(
-            prepare(videos[0]), predictor, options.threshold, maps=options.html is not None
-        )
+        verdict = predict_video(prepare(videos[0]), predictor, options.rules, maps=options.html is not None)
         _write_page(verdict, options.html)
         plain = options.format == "text"
         written = text.as_text(verdict) if plain else FORMATS[options.format]([verdict.as_json()])
@@ -70,10 +68,9 @@ def predict(given: Sequence[str], run: Path, options: Options, face_model: str |
 
 
 def _check(options: Options) -> None:
-    threshold, workers = options.threshold, options.workers
+    workers = options.workers
     checks.one_of("format", options.format, FORMATS)
-    if threshold is not None:
-        checks.number("threshold", threshold, 0, 1, other="null")
+    options.rules.check()
     if workers is not None:
         checks.whole("workers", workers, 1, other="auto")
 
@@ -91,7 +88,7 @@ def _many(videos: list[Path], prepare: Prepare, predictor: Predictor, options: O
     prepare.preparation.ready()
 
     def judged(prepared: Prepared) -> Outcome:
-        verdict = predict_video(prepared, predictor, options.threshold, maps=options.html is not None)
+        verdict = predict_video(prepared, predictor, options.rules, maps=options.html is not None)
         page = None if options.html is None else options.html / _page_name(Path(prepared.path))
         _write_page(verdict, page)
         return verdict.as_json()
@@ -101,7 +98,7 @@ def _many(videos: list[Path], prepare: Prepare, predictor: Predictor, options: O
     settings = {
         "model": predictor.identity,
         "profile": predictor.card.profile,
-        "threshold": options.threshold,
+        "rules": list(options.rules),
         "html": options.html and str(options.html),
     }
     with (

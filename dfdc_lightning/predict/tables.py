@@ -6,10 +6,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from dfdc_lightning.faces.cache import FAKE, REAL
+from dfdc_lightning.predict.conformal import INCONCLUSIVE
 from dfdc_lightning.predict.many import Outcome
 
+_ORDER = {FAKE: 0, INCONCLUSIVE: 1, REAL: 2}
+
 COLUMNS = (
-    "video", "status", "verdict", "score", "probability", "threshold", "person", "persons", "found",
+    "video", "status", "verdict", "reason", "score", "probability", "error", "threshold", "person",
+    "persons", "found",
     "warnings", "detail", "seconds", "model", "profile",
 )  # fmt: skip
 
@@ -29,20 +34,19 @@ def to_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def to_text(outcomes: Sequence[Outcome]) -> str:
-    """Write one line per video, the surest FAKE first, failures last."""
+    """Write one line per video, FAKE first, then what nobody can tell, failures last."""
 
-    def order(outcome: Outcome) -> tuple[float, str]:
-        return -outcome.get("score", -1.0), outcome["video"]
+    def order(outcome: Outcome) -> tuple[int, float, str]:
+        place = _ORDER.get(outcome.get("verdict", ""), len(_ORDER))
+        return place, -outcome.get("score", -1.0), outcome["video"]
 
     return "\n".join(_line(outcome) for outcome in sorted(outcomes, key=order))
 
 
 def _line(outcome: Outcome) -> str:
     if outcome["status"] != "ok":
-        return f"{'-':>5}  {outcome['status']:<10} {outcome['detail']}"
-    n = len(outcome["warnings"])
-    warnings = f"  ({n} warning{'s' * (n > 1)}: {outcome['warnings'][0]}{' …' * (n > 1)})" if n else ""
-    return f"{outcome['score']:.3f}  {outcome['verdict']:<10} {outcome['video']}{warnings}"
+        return f"{'-':>5}  {outcome['status']:<12} {outcome['detail']}"
+    return f"{outcome['score']:.3f}  {outcome['verdict']:<12} {outcome['video']}: {outcome['reason']}"
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -55,4 +59,4 @@ def _row(outcome: Outcome) -> dict[str, Any]:
         "warnings": "; ".join(outcome["warnings"]),
     }
     row = {name: told[name] for name in COLUMNS if name in told}
-    return row | {"score": f"{outcome['score']:.9g}", "threshold": f"{outcome['threshold']:.9g}"}
+    return row | {"score": f"{outcome['score']:.9g}"}

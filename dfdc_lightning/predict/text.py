@@ -1,7 +1,9 @@
 """Says a verdict in plain language: lines for a terminal, and what the number means and does not."""
 
 from dfdc_lightning.faces.cache import FAKE, REAL
-from dfdc_lightning.predict.verdict import Verdict
+from dfdc_lightning.predict.answer import per_hundred
+from dfdc_lightning.predict.conformal import INCONCLUSIVE
+from dfdc_lightning.predict.verdict import Person, Verdict
 
 LIMITS = (
     f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is "
@@ -21,24 +23,63 @@ def headline(verdict: Verdict) -> str:
     )
 
 
+def cuts(verdict: Verdict) -> str:
+    """Say which scores are called what; "" where no score is called anything."""
+    low, high = verdict.answer.low, verdict.answer.high
+    if verdict.rules.threshold is not None:
+        return f"scores above {low:.3g} are called {FAKE}, as you said"
+    parts = [f"scores up to {low:.3g} are called {REAL}"] if low is not None else []
+    parts += [f"from {high:.3g} on {FAKE}"] if high is not None else []
+    return f"{', '.join(parts)} (error={verdict.rules.error:g})" if parts else ""
+
+
 def as_text(verdict: Verdict) -> str:
     """Write a few lines for a terminal."""
-    side = "above" if verdict.called == FAKE else "not above"
     many = len(verdict.persons) > 1
-    lines = [
-        f"{verdict.video}: {verdict.called}",
-        f"  {headline(verdict)}",
-        f"  {side} the threshold {verdict.threshold:.3g} on the score, {verdict.threshold_source}",
-    ]
+    lines = [f"{verdict.video}: {verdict.called}: {verdict.answer.reason}", f"  {headline(verdict)}"]
+    lines += [f"  {sentence}" for sentence in (cuts(verdict),) if sentence]
+    lines += [f"  warning: {sentence}" for sentence in verdict.warnings]
     for person in verdict.persons:
         by_frame = "each frame adds" if verdict.card.level == "clip" else "by frame"
         frames = " ".join(f"{score:.2f}" for score in person.frame_scores)
         decides = ", decides" if many and person.decides else ""
         found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"
         lines.append(f"  person {person.number} ({found}): {person.score:.3f}; {by_frame} {frames}")
-        lines += [f"    warning: {sentence}" for sentence in person.warnings]
+        lines += [f"    {sentence}" for sentence in notes(person, verdict)]
     lines.append(f"  model: {verdict.card.name}")
     return "\n".join(lines)
+
+
+def notes(person: Person, verdict: Verdict) -> list[str]:
+    """List what is to be said of a person and was not said of the whole video already."""
+    said = {*verdict.warnings, verdict.answer.reason}
+    return [note for note in (*person.warnings, person.likeness.reason) if note and note not in said]
+
+
+def promise(verdict: Verdict) -> str:
+    """Say in plain words what the error rate means for this answer."""
+    rules, card = verdict.rules, verdict.card
+    real, fake = (len(card.validation.get(label, [])) for label in (REAL, FAKE))
+    if rules.threshold is not None:
+        return (
+            f"You chose the threshold {rules.threshold:g}, so nobody knows how often such an answer is wrong."
+        )
+    if not real or not fake:
+        return "No error rate can be promised, as the model does not hold its validation scores."
+    share = per_hundred(rules.error)
+    text = (
+        f"You allowed an error rate of {share}. Among videos like the {real} {REAL} and {fake} {FAKE} "
+        f"validation videos (one per source), at most {share} {REAL} ones are called {FAKE}, and at most "
+        f"{share} {FAKE} ones are called {REAL}. That does not say how sure this one answer is, and promises "
+        "nothing about videos of another kind."
+    )
+    alarm = verdict.person.likeness.false_alarm
+    if alarm is not None:
+        text += (
+            f" A video that looks unlike the training videos is {INCONCLUSIVE}; that befalls at most "
+            f"{per_hundred(alarm)} videos like those of validation."
+        )
+    return text
 
 
 def meaning(verdict: Verdict) -> str:
@@ -53,8 +94,7 @@ def meaning(verdict: Verdict) -> str:
     if len(verdict.persons) > 1:
         parts.append(
             f"It did so for each of the {len(verdict.persons)} persons it found, and the highest score of "
-            "one seen long enough counts; in training, validation and test it judged one person per video, "
-            "so that a false alarm is likelier here."
+            "one seen long enough counts."
         )
     if person.probability is None:
         parts.append(
@@ -69,9 +109,8 @@ def meaning(verdict: Verdict) -> str:
         )
     tested = sum(card.counts["test"].values())
     parts.append(
-        f"On {tested} test videos from the same source, none made from a video it had seen, "
-        f"{card.test['accuracy']:.0%} of its verdicts were right (at the threshold "
-        f"{card.training_threshold:g}; AUROC {card.test['auroc']:.3f})."
+        f"On {tested} test videos from the same source, none made from a video it had seen, its AUROC was "
+        f"{card.test['auroc']:.3f}."
     )
     parts.append(LIMITS)
     return " ".join(parts)

@@ -1,4 +1,4 @@
-"""Makes a video's verdict: every person gets a score; the highest of one seen long enough decides."""
+"""Makes a video's verdict: every person gets a score, and those seen long enough decide by the highest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-from dfdc_lightning.faces.cache import FAKE, REAL, FaceClip
+from dfdc_lightning import checks
+from dfdc_lightning.faces.cache import FAKE, FaceClip
 from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.predict.answer import Answer, answer
 from dfdc_lightning.predict.calibration import sharpened
 from dfdc_lightning.predict.card import Card
+from dfdc_lightning.predict.conformal import ERROR, INCONCLUSIVE, check_error
+from dfdc_lightning.predict.likeness import Likeness, likeness
 from dfdc_lightning.predict.predictors import Predictor
 from dfdc_lightning.predict.warnings import warnings
 
@@ -40,6 +44,7 @@ class Person(NamedTuple):
     found: int
     decides: bool
     warnings: list[str]
+    likeness: Likeness
     clip: FaceClip
     maps: Float32[np.ndarray, "t h w"] | None
 
@@ -49,14 +54,35 @@ class Person(NamedTuple):
         return [int(frame) for frame in self.clip.frames]
 
 
+class Rules(NamedTuple):
+    """What the user chose: the share of answers that may be wrong, or a threshold of the user's own."""
+
+    error: float = ERROR
+    threshold: float | None = None
+
+    def check(self) -> "Rules":
+        """Refuse what cannot be.
+
+        Raises:
+            UserError: Naming the key.
+        """
+        check_error(self.error)
+        if self.threshold is not None:
+            checks.number("threshold", self.threshold, 0, 1, other="null")
+        return self
+
+
+RULES = Rules()
+
+
 class Verdict(NamedTuple):
     """An answer about a video and what it rests on; of the persons, the deciding one comes first."""
 
     video: str
     prepared: Prepared
     persons: list[Person]
-    threshold: float
-    threshold_source: str
+    answer: Answer
+    rules: Rules
     card: Card
 
     @property
@@ -66,8 +92,20 @@ class Verdict(NamedTuple):
 
     @property
     def called(self) -> str:
-        """Say FAKE where the score is above the threshold, else REAL."""
-        return FAKE if self.person.score > self.threshold else REAL
+        """Say FAKE, REAL or INCONCLUSIVE."""
+        return self.answer.called
+
+    @property
+    def warnings(self) -> list[str]:
+        """List what makes the verdict unsure, the deciding person's warnings included."""
+        return list(self.person.warnings)
+
+    @property
+    def leaning(self) -> bool:
+        """Whether FAKE is what the score speaks for, however little: decides which evidence is shown."""
+        if self.called != INCONCLUSIVE:
+            return self.called == FAKE
+        return self.person.score > self.card.threshold
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the pictures, as JSON values."""
@@ -76,11 +114,14 @@ class Verdict(NamedTuple):
             "video": self.video,
             "status": "ok",
             "verdict": self.called,
+            "reason": self.answer.reason,
+            "error": self.rules.error if self.rules.threshold is None else None,
+            "real_up_to": self.answer.low,
+            "fake_from": self.answer.high,
             "score": self.person.score,
             "probability": self.person.probability,
             "calibration": self.card.calibration,
-            "threshold": self.threshold,
-            "threshold_source": self.threshold_source,
+            "threshold": self.rules.threshold,
             "person": self.person.number,
             "persons": [
                 {
@@ -93,10 +134,13 @@ class Verdict(NamedTuple):
                     "frame_scores": person.frame_scores,
                     "boxes": person.clip.boxes.tolist(),
                     "warnings": person.warnings,
+                    "unlike_training": person.likeness.reason,
+                    "strangeness": person.likeness.strangeness,
+                    "strangeness_limit": person.likeness.limit,
                 }
                 for person in self.persons
             ],
-            "warnings": self.person.warnings,
+            "warnings": self.warnings,
             "width": prepared.width,
             "height": prepared.height,
             "fps": prepared.fps,
@@ -131,17 +175,16 @@ class Prepare:
 
 
 def predict_video(
-    prepared: Prepared, predictor: Predictor, threshold: float | None, maps: bool = False
+    prepared: Prepared, predictor: Predictor, rules: Rules = RULES, maps: bool = False
 ) -> Verdict:
-    """Predict for every person of a prepared video.
+    """Predict for every person of a prepared video and answer.
 
     Args:
         prepared: From `Prepare`.
         predictor: The model.
-        threshold: Scores above it are FAKE; None takes the one that validation chose.
+        rules: What the user chose.
         maps: Whether to compute where the scores come from.
     """
-    card = predictor.card
     persons = [
         person
         for start in range(0, len(prepared.clips), _BATCH)
@@ -150,11 +193,16 @@ def predict_video(
     anyone = any(person.decides for person in persons)
     persons = [person._replace(decides=person.decides or not anyone) for person in persons]
     persons.sort(key=lambda person: (not person.decides, -person.score, person.number))
-    persons = [person._replace(decides=index == 0) for index, person in enumerate(persons)]
-    chosen = (
-        (card.threshold, card.threshold_source) if threshold is None else (threshold, "given by the user")
+    counted = [person for person in persons if person.decides]
+    said = answer(
+        [person.score for person in counted],
+        [person.likeness for person in counted],
+        predictor.card,
+        rules.error,
+        rules.threshold,
     )
-    return Verdict(prepared.path, prepared, persons, *chosen, card)
+    persons = [person._replace(decides=index == 0) for index, person in enumerate(persons)]
+    return Verdict(prepared.path, prepared, persons, said, rules, predictor.card)
 
 
 def _predict(clips: Sequence[FaceClip], start: int, predictor: Predictor, maps: bool) -> list[Person]:
@@ -172,7 +220,13 @@ def _predict(clips: Sequence[FaceClip], start: int, predictor: Predictor, maps: 
                 frame_scores=[float(value) for value in prediction.frame_scores[index]],
                 found=int(clip.found.sum()),
                 decides=bool(clip.found.mean() >= _LONG_ENOUGH),
-                warnings=warnings(clip, predictor.card.conditions),
+                warnings=warnings(clip),
+                likeness=likeness(
+                    clip,
+                    None if prediction.appearance is None else prediction.appearance[index],
+                    predictor.reference,
+                    predictor.remedy,
+                ),
                 clip=clip,
                 maps=None if prediction.maps is None else prediction.maps[index],
             )
