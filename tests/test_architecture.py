@@ -21,6 +21,7 @@ ROOMS = (
     ("video",),
     ("demo",),
     ("faces",),
+    ("audit",),
     ("augment",),
     ("hardware",),
     ("doctor", "clips", "losses", "metrics"),

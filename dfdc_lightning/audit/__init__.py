@@ -1,0 +1,1 @@
+"""What is in a face cache, before any detector is trained on it."""
