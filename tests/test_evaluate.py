@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from forgeries import ROOT, Trained
 from hydra import compose, initialize_config_dir
@@ -39,7 +40,10 @@ def renamed(trained: Trained, root: Path, keep: int = 0) -> FaceCache:
     rows = []
     for index, row in enumerate(source.rows()):
         video = row.video if index < keep else CHANGED + row.video
-        shutil.copy(source.clip_path(row.video), cache.clip_path(video))
+        clip = source.read_clip(row.video)
+        if video != row.video and row.split != "test":  # what it learned from must not be there once more
+            clip = clip._replace(faces=np.ascontiguousarray(255 - clip.faces[:, :, ::-1]))
+        cache.write_clip(video, clip)
         original = CHANGED + row.original if row.original else ""
         rows.append(row._replace(video=video, original=original, split="test"))
     cache.write_rows(rows)
@@ -98,6 +102,15 @@ def test_what_was_made_from_a_training_video_is_left_out(trained: Trained, run: 
     evaluated(run, cache.root)
     about = read_about(run / "elsewhere" / "other")
     assert about is not None and about.trained_on == [made.video]
+
+
+def test_a_training_video_under_another_name_is_left_out(trained: Trained, run: Path, tmp_path: Path) -> None:
+    cache, source = renamed(trained, tmp_path / "other"), FaceCache(trained.cache)
+    copied = next(row.video for row in source.rows() if row.split == "train")
+    shutil.copy(source.clip_path(copied), cache.clip_path(CHANGED + copied))
+    evaluated(run, cache.root)
+    about = read_about(run / "elsewhere" / "other")
+    assert about is not None and CHANGED + copied in about.trained_on and len(about.trained_on) <= 2
 
 
 def test_a_finished_evaluation_is_skipped_until_the_run_changes(

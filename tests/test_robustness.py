@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.example_study import write_study
+from dfdc_lightning.audit.record import write_check
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.inference import Estimate
 from dfdc_lightning.report.robustness import half_lost, robustness
@@ -132,6 +133,15 @@ def test_a_change_on_the_same_videos_is_surer_than_one_on_other_videos(tmp_path:
     assert own.change.difference == 0 == pytest.approx(other.change.difference)
     assert own.change.interval is None  # the same scores on the same videos: nothing varies
     assert other.change.interval is not None and other.change.interval.high > 0.01
+
+
+def test_the_shortcut_baseline_of_a_data_set_stands_in_its_rows(tmp_path: Path) -> None:
+    cache = tmp_path / "celebdf"
+    for run in study(tmp_path / "multirun", (0, 1)):
+        write(run, "celebdf", "", 1.0, cache=str(cache))
+    assert elsewhere(read(tmp_path / "multirun")).rows[0][8] == "–"
+    write_check(cache, {"shortcuts": {"auroc": 0.712, "low": 0.6, "high": 0.8}})
+    assert elsewhere(read(tmp_path / "multirun")).rows[0][8] == "0.712 (0.600–0.800)"
 
 
 def test_a_study_without_evaluations_has_no_such_section(tmp_path: Path) -> None:

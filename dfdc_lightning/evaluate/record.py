@@ -40,10 +40,10 @@ class Record(AbstractContextManager["Record"]):
     ) -> None:
         subject.refuse_profile(data)
         self.subject, self.data, self.overwrite = subject, data, overwrite
-        self.rows, self.trained_on, self.own = subject.wanted(data)
-        self.names = {row.video for row in self.rows}
         self.folder = folder_of(subject.folder, data.name)
         self.conditions = [each for each in conditions if not self._finished(each)]
+        self.rows, self.trained_on, self.own = subject.wanted(data) if self.conditions else ([], [], False)
+        self.names = {row.video for row in self.rows}
         self._journal = Journal(self.folder / "journal.jsonl")
         self._scores: dict[str, dict[str, list[float]]] = defaultdict(dict)
         self._reasons: dict[str, dict[str, str]] = defaultdict(dict)

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.evaluate.dataset import DataSet
+from dfdc_lightning.evaluate.overlap import copies
 from dfdc_lightning.explain.prediction import Prediction
 from dfdc_lightning.faces.cache import CacheError, FaceCache, Row, split_hash
 from dfdc_lightning.faces.extract import FacePreparation
@@ -22,11 +23,12 @@ from dfdc_lightning.runs import Run
 class Learned(NamedTuple):
     """The videos that a model was trained on or its epoch chosen by, and what these were made from.
 
-    `content` is the split hash of their cache ("" where that is not known), and `doubt` says why some names
-    may be missing.
+    `clips` are those with faces, `content` is the split hash of their cache ("" where that is not known), and
+    `doubt` says why some names may be missing.
     """
 
     videos: frozenset[str] = frozenset()
+    clips: tuple[str, ...] = ()
     content: str = ""
     doubt: str = ""
 
@@ -88,11 +90,12 @@ class Subject:
             rows = [row for row in FaceCache(self.cache).rows() if row.status == "ok"]
         except CacheError:
             return Learned(doubt=f"its cache {self.cache} is gone, which says on which videos it was trained")
-        names = {name for row in rows if row.split in ("train", "val") for name in _names(row)}
+        learned = [row for row in rows if row.split in ("train", "val")]
+        names, clips = {name for row in learned for name in _names(row)}, tuple(row.video for row in learned)
         if split_hash(rows) != self.run.result.data["split_hash"]:
             doubt = f"its cache {self.cache} has other clips or splits than when it was trained"
-            return Learned(frozenset(names), "", doubt)
-        return Learned(frozenset(names), split_hash(rows))
+            return Learned(frozenset(names), clips, "", doubt)
+        return Learned(frozenset(names), clips, split_hash(rows))
 
     def refuse_profile(self, data: DataSet) -> None:
         """Make sure that a cache's faces were prepared as this model's were.
@@ -121,8 +124,13 @@ class Subject:
         own = bool(self.learned.content) and split_hash(data.rows) == self.learned.content
         if own:
             return [row for row in data.rows if row.split == "test"], [], True
-        rows = [row for row in data.rows if not self.learned.holds(row)]
-        seen = [row.video for row in data.rows if self.learned.holds(row)]
+        by_name = {row.video for row in data.rows if self.learned.holds(row)}
+        others = tuple(row.video for row in data.rows if row.video not in by_name)
+        by_content = (
+            {} if self.cache is None else copies(self.cache, self.learned.clips, data.cache.root, others)
+        )
+        seen = [row.video for row in data.rows if row.video in by_name or row.video in by_content]
+        rows = [row for row in data.rows if row.video not in seen]
         if len({row.label for row in rows}) < 2:
             raise UserError(
                 f"{self.name} was trained on {len(seen)} of the {len(data.rows)} videos of {data.cache.root} "

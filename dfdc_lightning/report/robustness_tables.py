@@ -1,5 +1,8 @@
 """What holds how far, in tables and sentences: other data sets, corruptions, and what may be said of them."""
 
+from pathlib import Path
+
+from dfdc_lightning.audit.record import read_check
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.robustness import Held, curves_of, half_lost, robustness, untouched
 from dfdc_lightning.report.table import ABSENT, Table, between, gap, interval, number, percent
@@ -112,4 +115,8 @@ def sentences(evidence: Evidence) -> str:
 
 def shortcuts(one: Held) -> str:
     """AUROC of the data set's shortcut baseline, where its check has been made."""
-    return ABSENT
+    check = read_check(Path(one.cache)) or {}
+    found = check.get("shortcuts", {})
+    if "auroc" not in found:
+        return ABSENT
+    return f"{found['auroc']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
