@@ -297,6 +297,20 @@ def test_a_temporal_fake_changes_at_keyframes_only() -> None:
     assert changes[[3, 7]].min() > 2 * np.delete(changes, [3, 7]).max()
 
 
+def test_each_frame_of_a_temporal_fake_is_a_frame_of_some_real_video_byte_for_byte() -> None:
+    fake, frames, gop = take("temporal"), 12, 4
+    forger = np.random.default_rng([1, 1])
+    person = Scene(np.random.default_rng([1, 0]), (320, 240)).person
+    for first in range(0, frames, gop):
+        stranger = Scene(np.random.default_rng([1, 0]), (320, 240))  # the same room, camera and motion
+        stranger.person = person = person.turned(Person.draw(forger), 90) if first else person
+        real = stranger.look(stranger.person)
+        for index, pose in enumerate(stranger.poses(frames, Fraction(10))):
+            if first <= index < first + gop:
+                frame = cv2.cvtColor(stranger.frame(index, pose, real), cv2.COLOR_YUV2RGB_I420)
+                assert np.array_equal(frame, fake.fake[index])
+
+
 def test_a_turned_person_has_the_distribution_of_any_person() -> None:
     rng = np.random.default_rng(0)
     people = [Person.draw(rng) for _ in range(1500)]
