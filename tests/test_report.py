@@ -16,6 +16,7 @@ from benchmarks.example_study import write_study
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
+from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.sections import Section, contents
 from dfdc_lightning.report.study import read_study
@@ -398,6 +399,18 @@ def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:
     write_study(root / "gain", {"baseline": 1.0, "lstm": 3.5, "focal": 0.9}, range(5), videos=60)
     first = answer(evidence(root, "gain"))[0]
     assert re.match(r"Clearly better than baseline: lstm by 0\.\d{3} AUROC \(95 % 0\.\d{3} to", first)
+
+
+def test_a_split_that_tears_groups_apart_is_named_before_any_number(root: Path) -> None:
+    for path in root.glob("toy/*/*/result.json"):
+        result = json.loads(path.read_text())
+        result["data"]["split"] = {"split": "by_video", "leaky": True, "groups": 400, "torn": 37}
+        path.write_text(json.dumps(result))
+    found = evidence(root)
+    words = "split=by_video leaks: 37 of 400 source groups lie in more than one split"
+    assert answer(found)[0].startswith(f"toy: {words}")
+    assert words in model_card(found).split("## Limits")[1].split("##")[0]
+    assert ["warning", words] in [[row[0], row[1].split(", so")[0]] for row in provenance.data(found).rows]
 
 
 def test_the_answer_of_many_experiments_stays_on_one_screen(root: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from dfdc_lightning.report.evidence import Comparison, Evidence, RunEvidence
+from dfdc_lightning.report.provenance import leaks_of_split
 from dfdc_lightning.report.table import between, p_value, percent, possible, rate
 from dfdc_lightning.results import measures
 
@@ -10,13 +11,13 @@ _MOST_NAMES = 5
 
 
 def answer(evidence: Evidence) -> list[str]:
-    """At most five sentences, the most important first."""
+    """At most five sentences, the most important first; a split that leaks is named before them."""
     judged = [c for c in evidence.comparisons if c.auroc.interval is not None]
     better = sorted((c for c in judged if c.auroc.clear and c.auroc.difference > 0), key=_gap, reverse=True)
     worse = sorted((c for c in judged if c.auroc.clear and c.auroc.difference < 0), key=_gap)
     equal = sorted((c for c in judged if not c.auroc.clear), key=_possible)
     silent = [c for c in evidence.comparisons if c.auroc.interval is None]
-    sentences = []
+    sentences = [f"{study.name}: {each}." for study in evidence.studies for each in leaks_of_split(study)]
     if better:
         sentences.append(f"Clearly better than {_reference(better)}: {_listed(better, evidence, _by)}.")
     if worse:

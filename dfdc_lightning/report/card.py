@@ -39,6 +39,7 @@ def model_card(evidence: Evidence) -> str:
         threshold=f"{chosen.threshold:g}",
         accused=rate(accused),
         missed=rate(missed),
+        leaks=provenance.leaks_of_split(study),
         data=provenance.facts_of_data(study),
         environment=provenance.facts_of_environment(study),
         **_validated_threshold(chosen),

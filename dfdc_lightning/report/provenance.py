@@ -99,6 +99,7 @@ def facts_of_data(study: Study) -> list[tuple[str, str]]:
             ("source groups", "n_groups"),
         )
     ]
+    facts += [("warning", sentence) for sentence in leaks_of_split(study)]
     for split in ("train", "val", "test"):
         facts.append((f"{split} videos", _distinct([_counted(run, split) for run in finished])))
     checked = [run for run in finished if {"val", "test"} <= run.predictions.splits.keys()]
@@ -111,6 +112,20 @@ def facts_of_data(study: Study) -> list[tuple[str, str]]:
         )
     )
     return facts
+
+
+def leaks_of_split(study: Study) -> list[str]:
+    """A sentence per way of splitting that tore source groups apart, as recorded when the faces were made."""
+    splits = [run.result.data.get("split") for run in study.finished]
+    return list(
+        dict.fromkeys(
+            f"split={split.get('split')} leaks: {split.get('torn')} of {split.get('groups')} source groups "
+            "lie in more than one split, so a detector may know a test video from training and every score "
+            "is too good"
+            for split in splits
+            if isinstance(split, dict) and split.get("leaky") is True
+        )
+    )
 
 
 def _leaks(run: RunFolder) -> bool:
