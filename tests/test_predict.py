@@ -1,6 +1,7 @@
 """A verdict is the run's own score, says what it rests on, and is a sentence where there can be none."""
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from dfdc_lightning.predict.predictors import TorchPredictor
 from dfdc_lightning.predict.session import Options, predict
 from dfdc_lightning.predict.text import as_text, meaning
 from dfdc_lightning.predict.verdict import Prepare, Prepared, Rules, predict_video
+from dfdc_lightning.predict.verify import verify
 from dfdc_lightning.predict.warnings import warnings
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.reference import Reference
@@ -108,6 +110,34 @@ def test_the_command_prints_one_json_object_and_nothing_else(trained: Trained) -
     assert verdict["verdict"] in ("INCONCLUSIVE", "FAKE" if verdict["score"] > 0.6 else "REAL")
     assert (verdict["threshold"], verdict["error"]) == (0.6, None)
     assert [len(person["frame_scores"]) for person in verdict["persons"]] == [4]
+
+
+def test_a_recorded_verdict_is_found_again_and_a_changed_one_is_told(
+    trained: Trained, several: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, video = tmp_path / "verdict.json", Path(shutil.copy(several / "a.mp4", tmp_path / "a.mp4"))
+    predict([str(video)], trained.run, Options(format="json", out=file))
+    outcome = json.loads(file.read_text())
+    record = outcome["record"]
+    assert record["video_sha256"] == hashlib.sha256(video.read_bytes()).hexdigest()
+    assert record["model_sha256"] == hashlib.sha256(Run(trained.run).best.read_bytes()).hexdigest()
+    assert f"video={video}" in record["command"] and "error=0.05" in record["command"]
+    verify(file)
+    assert f"the same comes out: {outcome['verdict']}" in capsys.readouterr().out
+    file.write_text(json.dumps(outcome | {"score": 0.123}))
+    with pytest.raises(UserError, match=r"verdict\.json does not hold what comes out"):
+        verify(file)
+    file.write_text(json.dumps(outcome))
+    shutil.copy(several / "deeper" / "b.mp4", video)
+    with pytest.raises(UserError, match=r"a\.mp4 is not the one that was judged"):
+        verify(file)
+    video.unlink()
+    with pytest.raises(UserError, match=r"a\.mp4 does not exist: give video=FILE"):
+        verify(file)
+    for content in ("[", "{}", json.dumps({"status": "ok"})):
+        file.write_text(content)
+        with pytest.raises(UserError, match=r"verdict\.json holds no verdict"):
+            verify(file)
 
 
 def test_a_video_without_a_verdict_is_a_sentence_and_exit_code_2(trained: Trained, several: Path) -> None:

@@ -13,6 +13,7 @@ from dfdc_lightning.machine import cores
 from dfdc_lightning.predict import tables, text
 from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, predict_all
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
+from dfdc_lightning.predict.record import record
 from dfdc_lightning.predict.verdict import RULES, Prepare, Prepared, Rules, Verdict, predict_video
 from dfdc_lightning.progress import tally
 
@@ -53,12 +54,12 @@ def predict(given: Sequence[str], run: Path, options: Options, face_model: str |
     prepare = Prepare(predictor.card.make_preparation(face_model))
     predictor.load()  # only now: what is refused above is refused within a second
     if single:
-        verdict = predict_video(prepare(videos[0]), predictor, options.rules, maps=options.html is not None)
+        verdict = recorded(prepare(videos[0]), predictor, run, options, face_model)
         _write_page(verdict, options.html)
         plain = options.format == "text"
         written = text.as_text(verdict) if plain else FORMATS[options.format]([verdict.as_json()])
     else:
-        written = FORMATS[options.format](_many(videos, prepare, predictor, options))
+        written = FORMATS[options.format](_many(videos, prepare, predictor, run, options, face_model))
     if options.out is None:
         print(written.encode(errors="backslashreplace").decode())  # a name may hold bytes that are no UTF-8
     else:
@@ -84,11 +85,26 @@ def _check_places(options: Options, single: bool) -> None:
         raise UserError(f"html={options.html} is a {wrong}: name a {right}")
 
 
-def _many(videos: list[Path], prepare: Prepare, predictor: Predictor, options: Options) -> list[Outcome]:
+def recorded(
+    prepared: Prepared, predictor: Predictor, run: Path, options: Options, face_model: str | None = None
+) -> Verdict:
+    """Judge a prepared video and note what is needed to repeat that."""
+    verdict = predict_video(prepared, predictor, options.rules, maps=options.html is not None)
+    return verdict._replace(record=record(Path(prepared.path), predictor, run, options.rules, face_model))
+
+
+def _many(
+    videos: list[Path],
+    prepare: Prepare,
+    predictor: Predictor,
+    run: Path,
+    options: Options,
+    face_model: str | None,
+) -> list[Outcome]:
     prepare.preparation.ready()
 
     def judged(prepared: Prepared) -> Outcome:
-        verdict = predict_video(prepared, predictor, options.rules, maps=options.html is not None)
+        verdict = recorded(prepared, predictor, run, options, face_model)
         page = None if options.html is None else options.html / _page_name(Path(prepared.path))
         _write_page(verdict, page)
         return verdict.as_json()

@@ -84,6 +84,7 @@ class Verdict(NamedTuple):
     answer: Answer
     rules: Rules
     card: Card
+    record: dict[str, Any] = {}  # what is needed to repeat it, see `record.py`
 
     @property
     def person(self) -> Person:
@@ -148,6 +149,7 @@ class Verdict(NamedTuple):
             "seconds": prepared.seconds,
             "model": self.card.name,
             "profile": self.card.profile,
+            "record": self.record,
         }
 
 

@@ -1,0 +1,68 @@
+"""What is needed to repeat a verdict: fingerprints of video and model, versions, and the command."""
+
+import hashlib
+import shlex
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dfdc_lightning.predict.predictors import Predictor
+from dfdc_lightning.predict.verdict import Rules
+
+_PACKAGES = ("dfdc-lightning", "av", "numpy", "opencv-python-headless", "onnxruntime", "torch")
+
+
+def record(
+    video: Path, predictor: Predictor, run: Path, rules: Rules, face_model: str | None
+) -> dict[str, Any]:
+    """Collect it as JSON values; a video that has gone away meanwhile has no fingerprint.
+
+    Args:
+        video: The file that was judged.
+        predictor: The model.
+        run: What `run=` named.
+        rules: What the user chose.
+        face_model: The face detector's file, where the user gave one.
+    """
+    words = [f"video={video}", f"run={run}", f"error={rules.error:g}"]
+    words += [] if rules.threshold is None else [f"threshold={rules.threshold:g}"]
+    words += [] if face_model is None else [f"face_detector.model={face_model}"]
+    return {
+        "run": str(run),
+        "video_sha256": _sha256(video) if video.is_file() else None,
+        "model_sha256": _sha256_once(predictor.file),
+        "source_sha256": _source_sha256(),
+        "versions": _versions(),
+        "command": f"python predict.py {' '.join(shlex.quote(word) for word in words)} format=json",
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _sha256_once(path: Path) -> str:
+    return _sha256(path)
+
+
+@cache
+def _source_sha256() -> str:
+    """Fingerprint the package's code, whichever version it calls itself."""
+    root, digest = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(root.rglob("*.py")):
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
