@@ -193,6 +193,14 @@ def test_all_frames_of_a_clip_get_the_same_parameters(frame: np.ndarray, recipe:
         assert all(np.array_equal(augmented[0], other) for other in augmented[1:])
 
 
+def test_frames_stay_in_the_order_of_time(recipe: Augment) -> None:
+    greys = np.arange(20, 220, 20, dtype=np.uint8)
+    clip = np.broadcast_to(greys[:, None, None, None], (10, 3, 48, 48)).copy()
+    for seed in range(5):
+        means = recipe(clip, [seed]).reshape(10, -1).mean(1)
+        assert (np.diff(means) > 0).all()
+
+
 def test_a_clip_follows_from_its_seeds_and_its_source_stays_untouched(
     frame: np.ndarray, recipe: Augment
 ) -> None:

@@ -171,6 +171,19 @@ class Epochs(L.Trainer):
         Path(path).write_text(str(self.current_epoch))
 
 
+def test_the_row_of_an_epoch_that_is_repeated_goes(tmp_path: Path) -> None:
+    trainer = L.Trainer(default_root_dir=tmp_path, logger=False, barebones=True)
+    trainer.fit_loop.epoch_progress.current.completed = 1
+    rows: list[dict[str, float]] = [
+        {"epoch": 0, "val/auroc": 0.6, "seconds": 9},
+        {"epoch": 1, "val/auroc": 0.7, "seconds": 9},
+    ]
+    write_epochs(RunFolder(tmp_path).metrics_file, rows)
+    history = History()
+    history.on_train_start(trainer, L.LightningModule())
+    assert [row["epoch"] for row in history.epochs] == [0]
+
+
 def test_of_equal_epochs_the_first_is_kept(tmp_path: Path) -> None:
     loop, callback = Epochs(tmp_path), BestAndLast("val/auroc")
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""Clips: right labels, every clip once an epoch, the same pixels whatever the number of workers."""
+"""Clips: right labels, every clip once per epoch, the same pixels whatever the number of workers."""
 
 from pathlib import Path
 
@@ -81,6 +81,34 @@ def test_epochs_and_seeds_differ_in_order_and_pixels(tiny_cache: Path) -> None:
         faces = dict(zip(b.video, b.faces, strict=True))
         different = [not torch.equal(x, faces[video]) for x, video in zip(a.faces, a.video, strict=True)]
         assert all(different)
+
+
+class Draws:
+    """A step that changes nothing and remembers what it drew."""
+
+    def __init__(self) -> None:
+        self.drawn: list[float] = []
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> float:
+        self.drawn.append(float(rng.random()))
+        return self.drawn[-1]
+
+    def apply(self, frame: np.ndarray, params: float) -> np.ndarray:
+        return frame
+
+
+def test_every_clip_of_an_epoch_has_draws_of_its_own(tiny_cache: Path) -> None:
+    step = Draws()
+    epochs(FaceDataModule(tiny_cache, Augment(step=step), batch_size=8, workers=0))
+    assert len(step.drawn) == 32 and len(set(step.drawn)) == 32, "two epochs of 16 clips"
+
+
+def test_validation_and_test_clips_are_not_augmented(tiny_cache: Path) -> None:
+    cache = FaceCache(tiny_cache)
+    data = FaceDataModule(tiny_cache, Augment(flip=HorizontalFlip(1.0)), batch_size=8, workers=0)
+    for batch in (*data.val_dataloader(), *data.test_dataloader()):
+        for faces, video in zip(batch.faces, batch.video, strict=True):
+            assert np.array_equal(faces.numpy(), cache.read_clip(video).faces)
 
 
 def test_a_clip_looks_the_same_whatever_comes_with_it(tiny_cache: Path) -> None:

@@ -98,6 +98,30 @@ def test_the_studys_recipe_is_to_the_letter() -> None:
     }
     assert {key: recipe[key] for key in expected} == expected
     assert "check_val_every_n_epoch" not in str(recipe)  # Lightning's default: every epoch
+    changing = {"clip", "limit", "overfit", "fast_dev", "swa", "min_epochs", "max_steps", "max_time"}
+    assert not [key for key in recipe if key.startswith("trainer.") and any(word in key for word in changing)]
+    assert recipe["trainer.devices"] == 1, "auto would split a run over several GPUs"
+    schedule = {key for key in recipe if key.startswith("model.scheduler.")}
+    assert schedule == {f"model.scheduler.{key}" for key in ("_target_", "_partial_", "T_max")}, (
+        "it ends at 0"
+    )
+    assert recipe.get("model.optimizer.weight_decay", 0.01) == 0.01
+
+
+def test_the_focal_and_lstm_recipes_are_to_the_letter() -> None:
+    focal = flat(experiment("focal"))
+    assert (focal["model.loss.alpha"], focal["model.loss.gamma"]) == (0.25, 2.0)
+    assert flat(experiment("lstm"))["model.hidden"] == 256
+    lstm = instantiate(experiment("lstm", "model.backbone.name=test_resnet").model).lstm
+    assert (lstm.hidden_size, lstm.num_layers, lstm.bidirectional) == (256, 1, True)
+
+
+def test_the_recipe_of_the_face_cache_is_to_the_letter() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        recipe = compose("prepare_faces", ["out=faces", "source.path=videos"])
+    assert (recipe.per_label, recipe.frames, recipe.size) == (1568, 10, 224)
+    assert (recipe.margin, recipe.smoothing) == (0.333333, 0.7)
+    assert recipe.split.fractions == {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 def test_the_recipe_of_augmentation_is_to_the_letter() -> None:
