@@ -22,10 +22,12 @@ from dfdc_lightning.evaluate.corruptions import Condition
 from dfdc_lightning.evaluate.evaluation import Evaluations, Options, finished_runs
 from dfdc_lightning.evaluate.record import Record
 from dfdc_lightning.evaluate.subject import preparing
+from dfdc_lightning.export import export
 from dfdc_lightning.faces.cache import FAKE, FaceCache
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.face_detector import Haar
 from dfdc_lightning.results.elsewhere import read_about, read_evaluation
+from dfdc_lightning.runs import Run
 from dfdc_lightning.video.sources import FolderSource, Video
 
 CHANGED = "changed_"
@@ -158,6 +160,24 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
     assert len(seen) == 16 - 6  # two blocks were noted
     assert (folder / "predictions.csv").read_bytes() == undisturbed
     assert not (folder / "journal.jsonl").exists()
+
+
+def test_an_exported_model_is_scored_as_its_run_and_cannot_say_what_it_learned_from(
+    trained: Trained, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = renamed(trained, tmp_path / "other")
+    export(Run(trained.run), tmp_path / "exported", FaceCache(trained.cache))
+    evaluations = Evaluations(Options())
+    evaluations.run([run, tmp_path / "exported" / "model.onnx"], [cache.root])
+    assert evaluations.problems == 0
+    own, exported = (scores_of(path / "elsewhere" / "other") for path in (run, tmp_path / "exported"))
+    assert own.keys() == exported.keys()
+    for video, (label, *scores) in own.items():
+        assert exported[video][0] == label
+        assert [float(score) for score in exported[video][1:]] == pytest.approx(
+            [float(score) for score in scores], abs=1e-5
+        )
+    assert "an export does not say which videos it was trained on" in capsys.readouterr().err
 
 
 def test_a_clip_is_read_once_for_all_runs(

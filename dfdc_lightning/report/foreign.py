@@ -132,12 +132,12 @@ def results(evidence: Evidence) -> Table:
 
 def differences(evidence: Evidence) -> Table:
     """Each experiment against each other detector, paired by video."""
-    columns = ["experiment", "compared with", *(f"Δ {NAMES[name]}" for name in MEASURES)]
-    columns += ["p of AUROC", "Holm", "verdict"]
+    columns = ["experiment", "compared with", "Δ AUROC", "verdict"]
+    columns += [*(f"Δ {NAMES[name]}" for name in MEASURES[1:]), "p of AUROC", "Holm"]
     rows = [
-        [b.experiment.label, one.name, *(gap(b.differences[name]) for name in MEASURES)]
+        [b.experiment.label, one.name, gap(b.differences["auroc"]), judged(b.differences["auroc"])]
+        + [gap(b.differences[name]) for name in MEASURES[1:]]
         + [p_value(b.differences["auroc"].p), p_value(b.differences["auroc"].p_holm)]
-        + [judged(b.differences["auroc"])]
         for one in foreign(evidence)[0]
         for b in one.beside
     ]
