@@ -12,6 +12,7 @@ from dfdc_lightning.report.inference import (
     mean_interval,
     measured,
     run_interval,
+    score_ends,
     standard_error,
     variances,
 )
@@ -183,3 +184,12 @@ def test_variances_of_many_studies_at_once_are_those_of_each() -> None:
     spread = np.array([run.spread for run in first + second])
     many = variances([np.stack([v, v]) for v in values], np.stack([spread @ spread.T] * 2), GROUPS)
     assert standard_error(many) == pytest.approx([compare(first, second, GROUPS).standard_error] * 2)
+
+
+def test_ends_of_the_interval_are_the_true_values_that_the_estimate_just_allows() -> None:
+    value, half = np.array([0.3, 0.8, 0.97, 0.999]), np.array([0.1, 0.05, 0.03, 0.002])
+    for end in score_ends(value, half):
+        scale = (end * (1 - end) / (value * (1 - value))) ** (2 / 3)
+        assert abs(value - end) == pytest.approx(half * scale, rel=1e-6)
+    mirrored = score_ends(1 - value, half)
+    assert score_ends(value, half)[0] == pytest.approx(1 - mirrored[1])

@@ -18,11 +18,12 @@ from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
 from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.planning import powers
 from dfdc_lightning.report.sections import Section, contents
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.table import Table
 from dfdc_lightning.report.tables import results
-from dfdc_lightning.report.write import write_report
+from dfdc_lightning.report.write import plan, write_report
 
 ROOT = Path(__file__).parents[1]
 
@@ -129,6 +130,8 @@ def test_studies_on_other_videos_are_not_compared(root: Path) -> None:
         (["study=toy", "baselin=x"], "baselin"),
         (["study=toy", "confidence=95"], r"confidence must be a number above 0 and below 1 \(got 95\)"),
         (["study=toy", "confidence=high"], "confidence must be"),
+        (["study=toy", "plan=maybe"], "plan must be true or false"),
+        (["study=toy", "delta=0"], r"delta must be a number above 0 and below 0.5 \(got 0\)"),
         (["study=toy", "n_resamples=0"], r"n_resamples must be a whole number of at least 100 \(got 0\)"),
         (["study=toy", "n_resamples=many"], "n_resamples must be"),
         (["study=toy", "seed=-1"], r"seed must be a whole number of at least 0 \(got -1\)"),
@@ -375,7 +378,7 @@ def test_the_run_to_use_comes_with_its_rates_at_its_own_threshold(root: Path) ->
     called = run.test.score > run.threshold
     right, accused = (called == run.test.label).mean(), called[~run.test.label].mean()
     assert f"right in {100 * right:.1f} % of 60 test videos" in answer(found)[-1]
-    assert f"calls {100 * accused:.1f} % of 30 REAL ones FAKE" in answer(found)[-1]
+    assert f"calls {round(30 * accused)} of 30 REAL ones FAKE ({100 * accused:.1f} %)" in answer(found)[-1]
 
 
 def test_a_perfect_separation_is_a_bound_and_no_certainty(root: Path) -> None:
@@ -446,3 +449,22 @@ def test_no_two_tables_or_two_figures_share_a_name(root: Path) -> None:
         [content.anchor for content in made],
     ):
         assert len(names) == len(set(names))
+
+
+def test_a_plan_from_a_pilot_says_what_finds_the_difference_and_writes_nothing(root: Path) -> None:
+    done = command(f"root={root}", "study=toy", "n_resamples=100", "plan=true", "delta=0.05")
+    assert done.returncode == 0, done.stderr
+    assert "power for Δ = 0.05" in done.stdout
+    assert "| 20 seeds |" in done.stdout
+    assert not (root / "toy" / "report").exists()
+
+
+def test_a_plan_without_two_seeds_says_what_a_pilot_needs(root: Path) -> None:
+    write_study(root / "one", {"baseline": 1.5, "lstm": 2.4}, seeds=(0,), videos=60)
+    with pytest.raises(UserError, match="two or more seeds of baseline and of another experiment .*one seed"):
+        plan(evidence(root, "one"))
+
+
+def test_larger_studies_have_more_power(root: Path) -> None:
+    rows = [[float(cell.rstrip(" %")) for cell in row[3:]] for row in powers(evidence(root)).rows]
+    assert all(row[0] < row[-1] for row in [*rows, *zip(*rows, strict=True)]), rows

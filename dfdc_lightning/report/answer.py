@@ -53,7 +53,8 @@ def _to_use(run: RunEvidence, evidence: Evidence) -> str:
     return (
         f"The run to use is {label}, seed {run.run.seed} ({evidence.why_chosen}): test AUROC "
         f"{estimate.value:.3f}{sure}; at its threshold {run.threshold:g} it is right in {rate(right)} of "
-        f"{len(run.test.video)} test videos and calls {rate(accused)} of {reals} REAL ones FAKE."
+        f"{len(run.test.video)} test videos and calls {round(accused * reals)} of {reals} REAL ones FAKE "
+        f"({rate(accused)})."
     )
 
 
@@ -77,7 +78,7 @@ def _by(c: Comparison, evidence: Evidence) -> str:
     low, high = sorted((abs(d.interval.low), abs(d.interval.high)))
     return (
         f" by {abs(d.difference):.3f} AUROC ({percent(evidence.confidence)} {low:.3f} to {high:.3f}, "
-        f"adjusted p {_compared(d.p_holm)})"
+        f"{'adjusted ' if len(evidence.comparisons) > 1 else ''}p {_compared(d.p_holm)})"
     )
 
 

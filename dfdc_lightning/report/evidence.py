@@ -129,7 +129,11 @@ class Comparison:
 
 @dataclass(eq=False)  # what is derived from it is kept by identity
 class Evidence:
-    """All that tables, figures and the page show; `scores` are files of other people's detectors."""
+    """All that tables, figures and the page show.
+
+    `scores` are files of other people's detectors. `delta` is the difference in AUROC that a study should
+    find; `planning` says what that takes.
+    """
 
     studies: list[Study]
     experiments: list[Experiment]
@@ -140,6 +144,7 @@ class Evidence:
     seed: int
     confidence: float
     scores: tuple[Path, ...] = ()
+    delta: float = 0.02
 
     @property
     def name(self) -> str:
@@ -185,6 +190,7 @@ def gather(
     seed: int = 0,
     confidence: float = 0.95,
     scores: Sequence[Path] = (),
+    delta: float = 0.02,
 ) -> Evidence:
     """Measure every usable run on the same resamples of its study's test videos, and compare experiments.
 
@@ -210,6 +216,7 @@ def gather(
         seed,
         confidence,
         tuple(scores),
+        delta,
     )
 
 

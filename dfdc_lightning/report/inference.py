@@ -15,7 +15,7 @@ Two to five seeds make s² uncertain, and Satterthwaite's degrees of freedom (19
 call equal methods different in up to 6 % of studies, in 12 % where one method's seeds vary and the other's do
 not. So the critical value is that of Cochran and Cox (1950): the mean of Student's quantile for the videos'
 part and Welch's for the seeds' part, weighted by the parts of the variance. An interval is never shorter than
-the one that the videos alone give. benchmarks/coverage.py has the rates.
+the one that the videos alone give. docs/statistics.md has the rates, measured by benchmarks/coverage.py.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,8 @@ from scipy.special import expit, logit, stdtrit
 from dfdc_lightning.report.statistics import Interval, holm
 
 FEWEST_GROUPS = 15
-ONE_SEED = "one seed tells nothing about the method's other seeds"
+_EXPONENT, _FARTHEST, _HALVINGS = 2 / 3, 36.0, 45  # beyond 36 on the logit scale 1 − AUROC is rounded away
+ONE_SEED = "one seed tells nothing about the method's other seeds, so single runs are described"
 
 
 class Measured(NamedTuple):
@@ -107,7 +108,7 @@ class Difference:
 def run_interval(run: Measured, groups: int, confidence: float = 0.95, best: float = 1.0) -> Estimate:
     """Describe one run: its interval covers the choice of videos, not that of the seed.
 
-    Student's t with groups − 1 degrees of freedom on the logit scale, where the interval cannot leave 0 to 1.
+    Student's t with groups − 1 degrees of freedom; `score_ends` keeps the interval within 0 and 1.
 
     Args:
         run: Value and spread.
@@ -335,10 +336,34 @@ def _within_0_and_1(estimate: Estimate, half: float, confidence: float, best: fl
         return replace(estimate, interval=ends, bound=True, standard_error=None, df=None)
     if half == 0 or not 0 < value < 1:
         return replace(estimate, reason="no resample of the videos changes the value")
-    step = half / (value * (1 - value))
-    return replace(
-        estimate, interval=Interval(float(expit(logit(value) - step)), float(expit(logit(value) + step)))
-    )
+    low, high = score_ends(np.array([value]), np.array([half]))
+    return replace(estimate, interval=Interval(float(low[0]), float(high[0])))
+
+
+def score_ends(
+    value: Float64[np.ndarray, " b"], half: Float64[np.ndarray, " b"]
+) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, " b"]]:
+    """Ends of an interval within 0 and 1, after Wilson (1927): each true value has its own standard error.
+
+    A value close to 1 that came out too high has a standard error that came out too small. So the interval
+    holds each true value A with |value − A| ≤ half × (A (1 − A) / (value (1 − value))) ** (2/3). Between the
+    exponent of a share (1/2) and that of the logit scale (1), 2/3 covers AUROC best, as
+    benchmarks/coverage.py shows. The right side is concave in A, so there is one end on each side.
+
+    Args:
+        value: Estimates above 0 and below 1.
+        half: Quantile times standard error at the estimate.
+    """
+    ends = []
+    for far in (-_FARTHEST, _FARTHEST):
+        inside, outside = logit(value), np.full_like(value, far)
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            true = expit(middle)
+            holds = abs(value - true) <= half * (true * (1 - true) / (value * (1 - value))) ** _EXPONENT
+            inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+        ends.append(expit(inside))
+    return ends[0], ends[1]
 
 
 def _worst(groups: int, confidence: float) -> float:

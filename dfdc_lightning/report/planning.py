@@ -13,12 +13,14 @@ from jaxtyping import Float64
 
 from dfdc_lightning.report.evidence import Comparison, Evidence
 from dfdc_lightning.report.inference import Measured, Variances, half_width, variances
-from dfdc_lightning.report.table import Table, rate
+from dfdc_lightning.report.table import Table, percent, rate
 
-DELTA, POWER = 0.02, 0.8
+POWER = 0.8
 _DRAWS = 4000
 _MOST_SEEDS, _MOST_TIMES = 200, 1000.0
 _SMALLEST_VARIANCE = 1e-12
+_SEEDS, _TIMES = (3, 5, 10, 20), (1, 2, 4)
+_NOT_ALONE = "not enough alone"
 
 
 class Parts(NamedTuple):
@@ -85,7 +87,7 @@ class Enough(NamedTuple):
     times: float | None
 
 
-def enough(pilot: Parts, seeds: int, delta: float = DELTA, wanted: float = POWER) -> Enough:
+def enough(pilot: Parts, seeds: int, delta: float, wanted: float = POWER) -> Enough:
     """The power at this size, the seeds needed with these videos, the videos needed with these seeds."""
     return Enough(
         power(pilot, seeds, 1.0, delta),
@@ -94,40 +96,56 @@ def enough(pilot: Parts, seeds: int, delta: float = DELTA, wanted: float = POWER
     )
 
 
-def sample_sizes(evidence: Evidence, delta: float = DELTA, wanted: float = POWER) -> Table:
-    """For each comparison, how many seeds or videos would detect a difference."""
+def sample_sizes(evidence: Evidence) -> Table:
+    """For each comparison, how many seeds or videos would detect a difference of `evidence.delta`."""
     rows = []
-    for c in evidence.comparisons:
-        if c.auroc.interval is None:
-            continue
-        rows.append([c.experiment.label, c.reference.label, *_row(c, delta, wanted)])
-    columns = ["experiment", "compared with", "seeds", "test videos", f"power for Δ = {delta:g}"]
+    for c in _with_variances(evidence):
+        seeds, videos = _size(c)
+        pilot = _parts_of(c)
+        found, doubled = enough(pilot, seeds, evidence.delta), enough(pilot, 2 * seeds, evidence.delta)
+        needed = [_NOT_ALONE if found.seeds is None else str(found.seeds)]
+        for times in (found.times, doubled.times):
+            needed.append(_NOT_ALONE if times is None else f"{_two_digits(times * videos):,}")
+        rows.append(
+            [c.experiment.label, c.reference.label, str(seeds), f"{videos:,}", rate(found.power), *needed]
+        )
+    columns = ["experiment", "compared with", "seeds", "test videos", f"power for Δ = {evidence.delta:g}"]
     columns += ["seeds needed with these videos", "videos needed with these seeds"]
     columns.append("videos needed with twice the seeds")
     caption = (
-        f"A true AUROC difference of {delta:g} is called clear with a power of {wanted:.0%} by so many seeds "
-        "or videos, for one comparison at 5 % (Holm's correction for several needs more). From this study's "
-        f"variances, which few seeds estimate roughly. More than {_MOST_SEEDS} seeds or {_MOST_TIMES:,.0f} "
-        "times the videos: not enough alone."
-    ).replace("%", " %")
-    return Table("enough", "How much would be enough?", caption.replace("  %", " %"), columns, rows)
+        f"A true AUROC difference of {evidence.delta:g} is called clear with a power of {percent(POWER)} by "
+        "so many seeds per experiment or test videos, for one comparison at 5 % (Holm's correction for "
+        "several needs more). Computed from this study's variances, which few seeds estimate roughly. More "
+        f"than {_MOST_SEEDS} seeds or {_MOST_TIMES:,.0f} times the videos: not enough alone."
+    )
+    return Table("enough", "How much would be enough?", caption, columns, rows)
 
 
-def _row(c: Comparison, delta: float, wanted: float) -> list[str]:
-    sides = [[run.measured["auroc"] for run in side.runs] for side in (c.experiment, c.reference)]
-    pilot = parts(sides[0], sides[1], c.experiment.design.smaller)
-    seeds, videos = min(map(len, sides)), len(c.experiment.design.of_video)
-    found, doubled = enough(pilot, seeds, delta, wanted), enough(pilot, 2 * seeds, delta, wanted)
-    return [
-        str(seeds),
-        f"{videos:,}",
-        rate(found.power),
-        "not enough alone" if found.seeds is None else str(found.seeds),
-        *(
-            "not enough alone" if times is None else f"{_two_digits(times * videos):,}"
-            for times in (found.times, doubled.times)
-        ),
-    ]
+def powers(evidence: Evidence) -> Table:
+    """For each comparison, the power of studies of several sizes."""
+    rows = []
+    for c in _with_variances(evidence):
+        pilot, videos = _parts_of(c), _size(c)[1]
+        for times in _TIMES:
+            found = [rate(power(pilot, seeds, times, evidence.delta)) for seeds in _SEEDS]
+            rows.append([c.experiment.label, c.reference.label, f"{times * videos:,}", *found])
+    columns = ["experiment", "compared with", "test videos", *(f"{seeds} seeds" for seeds in _SEEDS)]
+    caption = f"Power for a true AUROC difference of {evidence.delta:g}, for one comparison at 5 %."
+    return Table("powers", "Power of other sizes", caption, columns, rows)
+
+
+def _with_variances(evidence: Evidence) -> list[Comparison]:
+    return [c for c in evidence.comparisons if c.auroc.interval is not None]
+
+
+def _size(c: Comparison) -> tuple[int, int]:
+    """Seeds of the side that has fewer, and test videos."""
+    return min(len(c.experiment.runs), len(c.reference.runs)), len(c.experiment.design.of_video)
+
+
+def _parts_of(c: Comparison) -> Parts:
+    first, second = ([run.measured["auroc"] for run in side.runs] for side in (c.experiment, c.reference))
+    return parts(first, second, c.experiment.design.smaller)
 
 
 def _smallest_whole(passes: Callable[[int], bool]) -> int | None:

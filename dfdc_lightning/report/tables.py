@@ -73,6 +73,8 @@ def one_measure(evidence: Evidence, name: str) -> Table:
         f"test; its interval covers the choice of videos only. Study: {SOURCE}; its videos and its split are "
         "not ours, so this is no test of either."
     )
+    if name == "eer":
+        caption += " Intervals of EER are wider than they must be: they cover more than they say."
     return Table(name, title, caption, columns, rows)
 
 
@@ -143,11 +145,13 @@ def how_sure(evidence: Evidence) -> str:
     """What the intervals cover, and what the best is."""
     return (
         "AUROC on test videos: mean over seeds; interval over seeds and videos together (Obuchowski and "
-        "Rockette, 1995, with the critical values of Cochran and Cox, 1950; on the logit scale; "
+        "Rockette, 1995, with the critical values of Cochran and Cox, 1950; variances from "
         f"{evidence.n_resamples:,} resamples of whole source groups); SD over seeds. *Best: the seed with "
         "the best value on the test videos, chosen on test and so optimistic. A verdict is given where p, "
         "adjusted for all comparisons (Holm), is below "
-        f"{1 - evidence.confidence:.3g}; otherwise the largest difference still possible."
+        f"{1 - evidence.confidence:.3g}; otherwise the largest difference still possible. Each interval is "
+        "for one comparison alone: where there are several, one can leave out zero and the verdict still be "
+        "open."
     )
 
 
