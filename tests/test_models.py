@@ -187,6 +187,14 @@ def test_frozen_parts_keep_inferring_when_the_detector_trains() -> None:
     assert not any(module.training for module in detector.eval().modules())
 
 
+def test_what_is_closed_while_the_detector_trains_infers_from_then_on() -> None:
+    detector = frame_detector().train()
+    norms = [layer.module for layer in detector.layers if isinstance(layer.module, nn.BatchNorm2d)]
+    for n in (len(detector.layers), 3, 6):
+        detector.open_layers(n)
+        assert [norm.training for norm in norms] == [norm.weight.requires_grad for norm in norms]
+
+
 @pytest.mark.parametrize("n", [-1, 10_000])
 def test_an_impossible_number_of_layers_is_refused(n: int) -> None:
     with pytest.raises(UserError, match=f"model.trainable_layers={n}"):
