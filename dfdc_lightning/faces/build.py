@@ -11,6 +11,7 @@ from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.joined import joined_pairs
 from dfdc_lightning.faces.needs import needs
 from dfdc_lightning.faces.pool import Pool, WorkerFailure
 from dfdc_lightning.faces.profile import claim_profile
@@ -41,6 +42,7 @@ def prepare(
     shard: Shard = WHOLE,
     redo: Collection[str] = (),
     labels: str = "both",
+    join: Path | None = None,
 ) -> list[Row]:
     """Fill a face cache from a source and print what is in it.
 
@@ -55,6 +57,7 @@ def prepare(
         shard: The part of the work this process does. Only a whole run writes the manifest: run one last.
         redo: Videos that ended with one of these statuses are tried again.
         labels: "both" balances each split; "any" takes what there is, one label alone even.
+        join: A CSV file of pairs of videos that belong in one group; the cache remembers them.
 
     Returns:
         The rows of the manifest, or of what is known so far in a shard of many.
@@ -72,7 +75,9 @@ def prepare(
         claim_profile(cache.root, preparation.settings)
         task = VideoTask(source, preparation, cache.root, preparation.profile)
         outcomes = _known_before(stages, _known(cache, redo, task.profile), task)
-        quota = Quota(_candidates(stages, outcomes), splitter, per_label, balanced=labels == "both")
+        candidates = _candidates(stages, outcomes)
+        joined = joined_pairs(cache.root, join, {video.name for video in candidates})
+        quota = Quota(candidates, splitter, per_label, labels == "both", joined)
         if quota.balanced:
             _refuse_one_label(quota, stages)
         if shard.n == 1:

@@ -18,6 +18,7 @@ class Quota:
         splitter: Gives each group its split.
         per_label: Good clips wanted of each label over all splits; None tries every video.
         balanced: Whether each split gets as many REAL as FAKE; otherwise one label alone is enough.
+        joined: Pairs of videos that are of one group whatever the listing says.
     """
 
     def __init__(
@@ -26,9 +27,10 @@ class Quota:
         splitter: Splitter,
         per_label: int | None,
         balanced: bool = True,
+        joined: Iterable[tuple[str, str]] = (),
     ) -> None:
         videos = [video for video in candidates if video.label in LABELS]
-        self.group = group_of(videos)
+        self.group = group_of(videos, joined)
         members: dict[str, list[Candidate]] = {}
         for video in videos:
             members.setdefault(self.group[video.name], []).append(video)

@@ -211,10 +211,14 @@ class ByPart:
         return ranges
 
 
-def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
+def group_of(videos: Iterable[Candidate], joined: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """The group of each video: what `original` and `person` connect, called after its first source.
 
     Sources need not be listed themselves: two fakes of one absent video are still one group.
+
+    Args:
+        videos: What is listed.
+        joined: Pairs of listed videos that are of one group whatever the listing says.
     """
     parent: dict[str, str] = {}
 
@@ -231,6 +235,9 @@ def group_of(videos: Iterable[Candidate]) -> dict[str, str]:
             made.add(video.name)
         for name in (*names(video.original), *(f"/{person}" for person in names(video.person))):
             parent[root(video.name)] = root(name)  # no video's name has a slash
+    for one, other in joined:
+        if one in parent and other in parent:
+            parent[root(one)] = root(other)
     members: dict[str, list[str]] = {}
     for name in list(parent):
         members.setdefault(root(name), []).extend([name] * (name[0] != "/"))
