@@ -13,16 +13,16 @@ from dfdc_lightning.runs import command, one_sentence
 @hydra.main(version_base="1.3", config_path="conf", config_name="prepare_faces")
 @one_sentence()
 def main(config: DictConfig) -> None:
-    """Fill a cache from a source, or prove one that is there (check=CACHE)."""
+    """Fill a cache from a source, or prove and look at one that is there (check=CACHE)."""
     from hydra.utils import instantiate
 
+    from dfdc_lightning.audit.check import check
     from dfdc_lightning.faces.build import prepare
-    from dfdc_lightning.faces.check import check
     from dfdc_lightning.faces.extract import FacePreparation
     from dfdc_lightning.faces.shard import Shard
 
     if config.check is not None:
-        raise SystemExit(check(Path(config.check)))
+        raise SystemExit(check(Path(config.check), Path(config.studies)))
     prepare(
         instantiate(config.source),
         FacePreparation(
@@ -36,6 +36,7 @@ def main(config: DictConfig) -> None:
         shard=Shard.parse(config.shard, config.shards),
         redo=config.redo,
         labels=config.labels,
+        join=None if config.join is None else Path(config.join),
     )
 
 

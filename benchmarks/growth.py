@@ -24,9 +24,9 @@ import numpy as np
 
 from dfdc_lightning.faces.build import prepare
 from dfdc_lightning.faces.cache import FaceCache, FaceClip
-from dfdc_lightning.faces.check import prove
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.faces.face_detector import Haar
+from dfdc_lightning.faces.proof import prove
 from dfdc_lightning.faces.shard import Shard
 from dfdc_lightning.faces.split import ByGroup
 from dfdc_lightning.faces.tracks import Track

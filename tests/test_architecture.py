@@ -27,6 +27,7 @@ ROOMS = (
     ("doctor", "clips", "losses", "metrics"),
     ("models",),
     ("callbacks", "loggers"),
+    ("audit",),
     ("runs",),
     ("sweep",),
     ("report",),

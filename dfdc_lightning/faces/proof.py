@@ -24,25 +24,18 @@ class Claim(NamedTuple):
     faults: list[str]
 
 
-def check(root: Path) -> int:
-    """Print the claims about a cache and return 0 when all hold, else 1.
-
-    Args:
-        root: The cache's folder.
-
-    Raises:
-        CacheError: When there is no manifest to check.
-    """
-    claims = list(prove(FaceCache(root)))
+def stated(root: Path, claims: Sequence[Claim]) -> str:
+    """Write each claim on a line, what contradicts it below, and in the end whether the cache is sound."""
+    lines = []
     for claim in claims:
-        print(f"{'ok   ' if not claim.faults else 'WRONG'}  {claim.text}")
-        for fault in claim.faults[:_SHOWN]:
-            print(f"         {fault}")
+        lines.append(f"{'ok   ' if not claim.faults else 'WRONG'}  {claim.text}")
+        lines += [f"         {fault}" for fault in claim.faults[:_SHOWN]]
         if len(claim.faults) > _SHOWN:
-            print(f"         … and {len(claim.faults) - _SHOWN} more")
+            lines.append(f"         … and {len(claim.faults) - _SHOWN} more")
     wrong = sum(bool(claim.faults) for claim in claims)
-    print(f"{root}: " + ("sound" if not wrong else f"{wrong} of {len(claims)} claims do not hold"))
-    return 1 if wrong else 0
+    return "\n".join(
+        [*lines, f"{root}: " + ("sound" if not wrong else f"{wrong} of {len(claims)} claims do not hold")]
+    )
 
 
 def prove(cache: FaceCache) -> Iterator[Claim]:
