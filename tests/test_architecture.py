@@ -27,7 +27,6 @@ ROOMS = (
     ("doctor", "clips", "losses", "metrics"),
     ("models",),
     ("callbacks", "loggers"),
-    ("audit",),
     ("runs",),
     ("sweep",),
     ("report",),
