@@ -6,11 +6,12 @@ CACHE ?= data/dfdc
 EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
 SEEDS ?= 0,1,2,3,4
 DEMO ?= demo
-DEMO_VIDEOS ?= 240
-DEMO_EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm
-DEMO_SEEDS ?= 0,1
+DEMO_VIDEOS ?= 600
+DEMO_EXPERIMENTS ?= baseline,jpeg,focal,effnet,lstm,statpool
+DEMO_SEEDS ?= 0,1,2
 DEMO_SIZE ?= 64
-DEMO_FRAMES ?= 2
+DEMO_FRAMES ?= 8
+DEMO_CUES ?= seam=1,texture=1,temporal=1,none
 DEMO_OPTIONS ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
@@ -32,10 +33,12 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 	$(BIN)/python -m dfdc_lightning.doctor
 	@touch $@
 
-demo: .venv/ready ## videos -> faces -> 5 experiments x 2 seeds -> report, on rendered videos, in minutes
-	$(BIN)/python -m dfdc_lightning.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS)
+demo: .venv/ready ## videos -> faces -> 6 experiments x 3 seeds -> report, on rendered videos, in minutes
+	$(BIN)/python -m dfdc_lightning.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS) \
+		--cues $(DEMO_CUES) --parts 15 --placebo-parts 5
 	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces face_detector=haar +face_detector.long_side=320 \
-		size=$(DEMO_SIZE) frames=$(DEMO_FRAMES) per_label=null "split.fractions={train: 0.67, val: 0.165, test: 0.165}"
+		size=$(DEMO_SIZE) frames=$(DEMO_FRAMES) per_label=null \
+		split=by_part split.train=0-7 split.val=8-9 split.test=10-14
 	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)
 	$(BIN)/python report.py study=$(DEMO)
 	@echo "videos: data/$(DEMO)/videos/  faces: data/$(DEMO)/faces/  runs: multirun/$(DEMO)/  report: multirun/$(DEMO)/report/index.html"

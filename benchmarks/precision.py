@@ -43,7 +43,7 @@ def main() -> None:
         make_cache(cache, CLIPS, SIZE, FACES)
         print(f"{'precision':12} {'seed':>4} {'val AUROC':>10} {'test AUROC':>11} {'clips/s':>8}")
         for seed, (precision, runs) in product(range(options.seeds), found.items()):
-            more = (f"seed={seed}", f"trainer.precision={precision}", "scale=demo", *overrides)
+            more = (f"seed={seed}", f"trainer.precision={precision}", "scale=scratch", *overrides)
             run = train(options.experiment, cache, Path(folder, f"{precision}-{seed}"), *more)
             runs.append({key: run[key] for key in ("val_auroc", "test_auroc", "clips_a_second")})
             figures = f"{run['val_auroc']:10.3f} {run['test_auroc']:11.3f} {run['clips_a_second']:8.1f}"

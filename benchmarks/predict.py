@@ -64,7 +64,7 @@ def make_models(folder: Path, face_detector: list[str]) -> tuple[Path, Path]:
     cache = folder / "cache"
     run(["prepare_faces.py", f"source.path={videos}", f"out={cache}", *face_detector])
     run([
-        "train.py", "study=benchmark", "scale=demo", "augment=none", "trainer.max_epochs=1",
+        "train.py", "study=benchmark", "scale=scratch", "augment=none", "trainer.max_epochs=1",
         "model.trainable_layers=1", f"data.cache={cache}", f"hydra.run.dir={trained}",
     ])  # fmt: skip
     run(["-m", "dfdc_lightning.export", f"run={trained}", f"out={exported}"])

@@ -188,8 +188,8 @@ def train_run(root: Path, frames: int = 4) -> None:
         )
     cache.write_rows(rows)
     words = [
-        "study=tiny", "scale=demo", "augment=none", "model.backbone.name=test_resnet", "trainer.max_epochs=1",
-        "trainer.accelerator=cpu", f"data.cache={cache.root}", f"hydra.run.dir={run}",
+        "study=tiny", "scale=scratch", "augment=none", "model.backbone.name=test_resnet",
+        "trainer.max_epochs=1", "trainer.accelerator=cpu", f"data.cache={cache.root}", f"hydra.run.dir={run}",
     ]  # fmt: skip
     done = subprocess.run([sys.executable, "train.py", *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -91,7 +91,7 @@ def test_a_network_trains_resumes_predicts_and_explains(
 ) -> None:
     kind = NETWORKS[name]
     words = [f"model.backbone.name={name}", *(f"+model.backbone.{k}={v}" for k, v in kind.options.items())]
-    words += [f"data.cache={trained.cache}", "scale=demo", "augment=none", "model.trainable_layers=5"]
+    words += [f"data.cache={trained.cache}", "scale=scratch", "augment=none", "model.trainable_layers=5"]
     words += ["trainer.max_epochs=2", "trainer.accelerator=cpu"]
     run = Run(tmp_path / "run")
     train(run, words, broken_off=True)

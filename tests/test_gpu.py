@@ -22,7 +22,7 @@ def train(cache: Path, run: Path, *overrides: str) -> subprocess.CompletedProces
         "train.py",
         f"data.cache={cache}",
         f"hydra.run.dir={run}",
-        "scale=demo",
+        "scale=scratch",
         *overrides,
     ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -40,7 +40,7 @@ def test_checkpoint_result_history_report_and_search_agree(
     monitor: str, tiny_cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run(tmp_path / "study" / "baseline" / "0")
-    words = [f"monitor={monitor}", f"data.cache={tiny_cache}", "scale=demo", "augment=none"]
+    words = [f"monitor={monitor}", f"data.cache={tiny_cache}", "scale=scratch", "augment=none"]
     words += ["model.backbone.name=test_resnet", "trainer.max_epochs=4", "trainer.accelerator=cpu"]
     with composed(*words, "model.optimizer.lr=0.05") as config:  # such steps make the curves go up and down
         atomic.write_text(run.config_file, OmegaConf.to_yaml(config, resolve=True))
@@ -61,7 +61,7 @@ def test_checkpoint_result_history_report_and_search_agree(
 
 
 def test_frames_are_not_monitored_where_clips_are_judged(tiny_cache: Path, tmp_path: Path) -> None:
-    words = ["monitor=val/frame_auroc", "experiment=lstm", f"data.cache={tiny_cache}", "scale=demo"]
+    words = ["monitor=val/frame_auroc", "experiment=lstm", f"data.cache={tiny_cache}", "scale=scratch"]
     with composed(*words, "model.backbone.name=test_resnet", "trainer.accelerator=cpu") as config:
         data, detector, trainer = Run(tmp_path).objects(config)
     with pytest.raises(UserError, match="the model judges whole clips, take monitor=val/auroc"):

@@ -337,13 +337,13 @@ def test_the_commands_are_those_that_made_the_runs(root: Path) -> None:
         (root / run / ".hydra" / "overrides.yaml").write_text(json.dumps(words))
 
     for seed in range(3):
-        started(f"toy/baseline/{seed}", f"seed={seed}", "study=toy", "scale=demo", "overwrite=true")
+        started(f"toy/baseline/{seed}", f"seed={seed}", "study=toy", "scale=scratch", "overwrite=true")
         more = ("model.optimizer.lr=1e-3", "name=lr${model.optimizer.lr}") if seed == 2 else ()
-        started(f"toy/lstm/{seed}", "experiment=lstm", f"seed={seed}", "study=toy", "scale=demo", *more)
+        started(f"toy/lstm/{seed}", "experiment=lstm", f"seed={seed}", "study=toy", "scale=scratch", *more)
     assert provenance.commands(read_study(root, "toy", ["baseline"])) == [
-        "python train.py -m seed=0,1,2 study=toy scale=demo",
-        "python train.py -m experiment=lstm seed=0,1 study=toy scale=demo",
-        "python train.py -m experiment=lstm seed=2 study=toy scale=demo model.optimizer.lr=1e-3 "
+        "python train.py -m seed=0,1,2 study=toy scale=scratch",
+        "python train.py -m experiment=lstm seed=0,1 study=toy scale=scratch",
+        "python train.py -m experiment=lstm seed=2 study=toy scale=scratch model.optimizer.lr=1e-3 "
         "'name=lr${model.optimizer.lr}'",
         "python report.py study=toy",
     ]

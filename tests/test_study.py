@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 TINY = (
-    "scale=demo",
+    "scale=scratch",
     "model.backbone.name=test_resnet",
     "data.batch_size=2",
     "data.workers=0",

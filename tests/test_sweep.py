@@ -219,8 +219,9 @@ def test_ctrl_c_stops_within_five_seconds_and_leaves_no_process(tmp_path: Path, 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_so_and_is_no_success(tmp_path: Path, tiny_cache: Path, number: int) -> None:
-    words = ("scale=demo", "model.backbone.name=test_resnet", "trainer.max_epochs=1000", "data.batch_size=2")
-    train = start(ROOT / "train.py", *words, f"data.cache={tiny_cache}", cwd=tmp_path)
+    words = ("scale=scratch", "model.backbone.name=test_resnet", "trainer.max_epochs=1000")
+    words += ("data.batch_size=2", f"data.cache={tiny_cache}")
+    train = start(ROOT / "train.py", *words, cwd=tmp_path)
     wait_for(tmp_path / "multirun/dfdc/baseline/0/metrics.csv")
     train.send_signal(number)
     _, err = train.communicate(timeout=20)
