@@ -144,12 +144,15 @@ def test_logged_metrics_are_scikit_learns_on_the_stored_predictions(finished: tu
         assert all(row["group"] == row["video"].removesuffix("_fake") for row in mine)
 
 
-def test_the_best_epoch_is_the_first_with_the_highest_validation_auroc(finished: tuple[Path, dict]) -> None:
+def test_the_best_epoch_has_the_highest_validation_auroc_and_of_equals_the_lowest_loss(
+    finished: tuple[Path, dict],
+) -> None:
     folder, logged = finished
-    aurocs = [float(row["val/auroc"]) for row in rows(folder / "metrics.csv")]
+    epochs = rows(folder / "metrics.csv")
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
-    assert best["epoch"] == int(np.argmax(aurocs))
-    assert logged["val/auroc"] == pytest.approx(max(aurocs), abs=1e-6)
+    judged = [(-float(row["val/auroc"]), float(row["val/loss"])) for row in epochs]
+    assert best["epoch"] == judged.index(min(judged))
+    assert logged["val/auroc"] == pytest.approx(-min(judged)[0], abs=1e-6)
 
 
 class Epochs(L.Trainer):

@@ -49,7 +49,7 @@ def claimed(config: DictConfig, folder: Path) -> Run:
 def test_the_first_that_is_not_finite_stops_the_run_which_is_not_gone_on_with(
     epoch: int, batch: int, sentence: str, tiny_cache: Path, tmp_path: Path
 ) -> None:
-    words = [f"data.cache={tiny_cache}", "scale=demo", "augment=none", "model.backbone.name=test_resnet"]
+    words = [f"data.cache={tiny_cache}", "scale=scratch", "augment=none", "model.backbone.name=test_resnet"]
     words += ["trainer.max_epochs=3", "trainer.accelerator=cpu"]
     with composed(*words) as config:
         run = claimed(config, tmp_path)

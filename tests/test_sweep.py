@@ -123,7 +123,7 @@ def test_runs_go_side_by_side_and_every_line_says_whose_it_is(tmp_path: Path) ->
     assert said.outcomes() == {f"toy {seed}": "failed" if seed == 2 else "done" for seed in range(4)}
     assert "4 to start; no finished run to estimate the time from, 2 runs at once" in said.out
     starts = [said.out.index(f"run {n} of 4") for n in range(1, 5)]
-    assert starts == sorted(starts) and starts[1] < said.out.index("toy seed 0: toy seed 0: test auroc 0.900")
+    assert starts == sorted(starts) and starts[1] < said.out.index("toy seed 0: test auroc 0.900")
     assert "exit code 7" in (tmp_path / "multirun/toy/toy/2/error.txt").read_text()
 
 

@@ -120,7 +120,8 @@ def planned_sweep(config: DictConfig) -> Plan:
         HydraConfig.instance().set_config(composed)
         runs.append(planned_run(composed, f"{composed.hydra.sweep.dir}/{composed.hydra.sweep.subdir}"))
         if runs[-1].state in (State.START, State.RESUME):
-            OmegaConf.resolve(composed.model)  # what ${hydra:…} stands for is known only now
+            if "model" in composed:
+                OmegaConf.resolve(composed.model)  # what ${hydra:…} stands for is known only now
             training.append(composed)
     HydraConfig.instance().cfg = before
     at_once = runs_at_once(training) if _one_after_another(config) else 1

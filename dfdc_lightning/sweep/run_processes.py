@@ -54,7 +54,7 @@ class _Stream:
     Args:
         pipe: The end that is read.
         target: Where its lines go.
-        label: What stands before each of them.
+        label: What stands before each of them; a line that begins with it already is left as it is.
     """
 
     def __init__(self, pipe: int, target: TextIO, label: str = "") -> None:
@@ -74,7 +74,7 @@ class _Stream:
         for line in lines:
             text = line.decode(errors="replace") + "\n"
             self.tail.append(text)
-            self.target.write(self.label + text)
+            self.target.write(text if text.startswith(self.label) else self.label + text)
         if lines:
             self.target.flush()
 
