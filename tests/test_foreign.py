@@ -117,7 +117,7 @@ def test_scores_of_frames_are_averaged_and_order_does_not_count(test: Scores, tm
         ),
         ("video,score", ["{0},nan"], "got 'nan'"),
         ("video,score", ["{0},0.1", "{1},7.5"], "line 3: .*got '7.5'.*sigmoid"),
-        ("video,score", ["{0},0.1", "{0},0.1"], "line 3: test000000 stands there more than once"),
+        ("video,score", ["{0},0.1", "{0},0.1"], "line 3: test000000 is listed more than once"),
         ("video,score", ["{0},0.1", "{0}.mp4,0.1"], "test000000 and test000000.mp4, which are one video"),
         ("video,frame,score", ["{0},1,0.1", "{0},1,0.1"], "with frame 1 more than once"),
         ("video,score", ["{0},0.1", "{2},0.1"], "2 of them, all REAL"),

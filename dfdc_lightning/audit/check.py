@@ -29,10 +29,10 @@ def check(root: Path, studies: Path = Path("multirun")) -> int:
         studies: Where run folders lie; finished runs on this cache say which labels are in doubt.
 
     Returns:
-        0 when every proof holds, else 1; what the look finds is said and written, and is no error.
+        Exit code: 0 when every proof holds, else 1. Shortcuts, copies and doubts are only reported.
 
     Raises:
-        CacheError: When there is no manifest to check.
+        CacheError: When the cache lacks a manifest.
         UserError: When the folder cannot be written.
     """
     cache = FaceCache(root)

@@ -72,5 +72,5 @@ def dropped(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
 
 
 def _spread(values: Sequence[float]) -> list[float]:
-    """The 5, 25, 50, 75 and 95 % quantiles; nothing where there is no video."""
+    """Compute the 5, 25, 50, 75 and 95 % quantiles; an empty list without videos."""
     return [round(float(value), 3) for value in np.quantile(values, _QUANTILES)] if values else []

@@ -30,7 +30,7 @@ class BestAndLast(Checkpoint):
         monitor: The measure that says how good an epoch is, one of `results.epochs.MONITORS`.
 
     Raises:
-        UserError: When there is no such measure.
+        UserError: When the monitored measure does not exist.
     """
 
     def __init__(self, monitor: str) -> None:

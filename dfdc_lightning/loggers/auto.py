@@ -55,7 +55,7 @@ def wandb_mode() -> Mode:
 def _key_in_netrc() -> bool:
     host = urlparse(os.environ.get("WANDB_BASE_URL", _HOME)).hostname or ""
     for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
-        with suppress(OSError, netrc.NetrcParseError):  # a file that others own: absent or foreign is no key
+        with suppress(OSError, netrc.NetrcParseError):  # a missing or unreadable file holds no key for us
             if path and netrc.netrc(Path(path).expanduser()).authenticators(host):
                 return True
     return False

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map_only
 
 
 class Call(NamedTuple):
-    """One call of a module: what it was given first and what it returned, or None where that is no tensor."""
+    """One call of a module: its first argument and its result, each None unless it is a tensor."""
 
     module: nn.Module
     given: Tensor | None

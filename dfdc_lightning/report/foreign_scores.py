@@ -37,8 +37,8 @@ def match(path: Path, test: Scores) -> Matched:
     file ("abc.mp4" for "abc").
 
     Raises:
-        UserError: When the file cannot be read, a score is no probability, a video or frame stands there
-            twice, a label contradicts the study's, or the common videos are of one label.
+        UserError: When the file cannot be read, a score lies outside 0 to 1, a video or frame has
+            several scores, a label contradicts the study's, or the common videos are of one label.
     """
     scores, labels = _read(path)
     place = {video: index for index, video in enumerate(test.video)}
@@ -99,7 +99,7 @@ def _read(path: Path) -> tuple[dict[str, float], dict[str, bool]]:
         key = (video, row.get("frame"))
         if key in seen:
             what = "more than once" if "frame" not in row else f"with frame {row['frame']} more than once"
-            raise UserError(f"{where}: {video} stands there {what}: keep one score")
+            raise UserError(f"{where}: {video} is listed {what}: keep one score")
         seen.add(key)
         values[video].append(_score(row["score"], where))
         if row.get("label"):
