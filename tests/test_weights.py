@@ -171,3 +171,13 @@ def test_a_hub_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setattr(hub, "_address", lambda _: f"http://127.0.0.1:{mute.getsockname()[1]}/w")
         assert hub.silence(None) in ("no answer within 0.2 seconds", "timed out")
+
+
+def test_a_hub_is_asked_through_the_proxies_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setattr(hub, "_SECONDS", 0.2)
+        monkeypatch.setattr(hub, "_address", lambda _: f"http://127.0.0.1:{mute.getsockname()[1]}/w")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody listens there
+        assert "refused" in hub.silence(None)
+        monkeypatch.delenv("http_proxy")
+        assert hub.silence(None) in ("no answer within 0.2 seconds", "timed out")

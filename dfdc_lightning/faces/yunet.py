@@ -130,7 +130,7 @@ def fetched(address: str, sha256: str) -> Path:
         return path
     remedy = f"fetch {address} by hand and give it as face_detector.model=PATH, or put it at {path}"
     try:
-        with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:
+        with urllib.request.build_opener().open(address, timeout=_TIMEOUT_SECONDS) as answer:
             content = answer.read()
     except (urllib.error.URLError, OSError) as error:
         reason = getattr(error, "reason", error)

@@ -57,8 +57,10 @@ def _address(configuration: Any) -> str:
 
 def _ask(address: str, answers: "queue.Queue[str]") -> None:
     request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - timm's own addresses
+    # `urlopen` would keep the proxies that were set at its first call in this process.
+    opener = urllib.request.build_opener()
     try:
-        with urllib.request.urlopen(request, timeout=_SECONDS):
+        with opener.open(request, timeout=_SECONDS):
             answers.put("")
     except urllib.error.HTTPError:
         answers.put("")  # it answers; what it refuses, timm will say
