@@ -23,9 +23,9 @@ from dfdc_lightning import checks
 from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.many import ENDINGS
-from dfdc_lightning.predict.page import body
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
 from dfdc_lightning.predict.verdict import RULES, Prepare, Rules, predict_video
+from dfdc_lightning.predict.verdict_page import body
 from dfdc_lightning.runs import command
 from dfdc_lightning.video.packets import opened, survey
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,12 @@ def test_ten_changes_are_shown_with_their_files() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Ten likely changes")[2]
     rows = re.findall(r"^\| (?!change|-).*\| (`.*`) \|$", text.partition("## Tests")[0], re.M)
     assert len(rows) == 10
+
+
+def test_a_file_name_stands_for_one_file() -> None:
+    sources = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".jinja", ".csv")]
+    names = Counter(path.name for path in sources if path.stem not in ("__init__", "__main__"))
+    assert not [name for name, times in names.items() if times > 1], "take the more exact noun"
 
 
 def test_no_module_is_called_utils() -> None:

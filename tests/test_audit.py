@@ -11,11 +11,11 @@ import pytest
 from drawn import draw_cache
 
 from dfdc_lightning.audit.check import check
+from dfdc_lightning.audit.check_file import read_check, write_check
 from dfdc_lightning.audit.contents import contents, dropped
 from dfdc_lightning.audit.doubts import doubtful, runs_on
 from dfdc_lightning.audit.duplicates import near_duplicates
 from dfdc_lightning.audit.facts import look, small_faces
-from dfdc_lightning.audit.record import read_check, write_check
 from dfdc_lightning.audit.shortcuts import shortcuts
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dfdc_lightning.audit.check_file import read_check, write_check
 from dfdc_lightning.audit.duplicates import near_duplicates
 from dfdc_lightning.audit.facts import small_faces
-from dfdc_lightning.audit.record import read_check, write_check
 from dfdc_lightning.faces.cache import FaceClip
 
 N = 12

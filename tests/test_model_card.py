@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.example_study import write_study
-from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
+from dfdc_lightning.report.run_card import model_card
 from dfdc_lightning.report.study import read_study
 
 

@@ -30,11 +30,11 @@ from dfdc_lightning.faces.yunet import YuNet
 from dfdc_lightning.predict.calibration import LEAST, calibrate, fit_temperature, sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.many import Attempt, KnownOutcomes, predict_all
-from dfdc_lightning.predict.page import write_page
 from dfdc_lightning.predict.predictors import TorchPredictor
 from dfdc_lightning.predict.session import Options, predict
 from dfdc_lightning.predict.text import as_text, meaning
 from dfdc_lightning.predict.verdict import Prepare, Prepared, Rules, predict_video
+from dfdc_lightning.predict.verdict_page import write_page
 from dfdc_lightning.predict.verify import verify
 from dfdc_lightning.predict.warnings import warnings
 from dfdc_lightning.results.predictions import Scores

@@ -16,9 +16,9 @@ from benchmarks.example_study import write_study
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.report import provenance
 from dfdc_lightning.report.answer import answer
-from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.planning import powers
+from dfdc_lightning.report.run_card import model_card
 from dfdc_lightning.report.sections import Section, contents
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.table import Table

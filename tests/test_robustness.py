@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.example_study import write_study
-from dfdc_lightning.audit.record import write_check
+from dfdc_lightning.audit.check_file import write_check
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.inference import Estimate
 from dfdc_lightning.report.robustness import half_lost, robustness

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from dfdc_lightning import atomic
+from dfdc_lightning.audit.check_file import DUPLICATES, FOLDER, PAGE, write_check
+from dfdc_lightning.audit.check_page import page
 from dfdc_lightning.audit.contents import contents, dropped
 from dfdc_lightning.audit.doubts import doubtful, runs_on
 from dfdc_lightning.audit.duplicates import Pair, near_duplicates
 from dfdc_lightning.audit.facts import Facts, look
-from dfdc_lightning.audit.page import page
-from dfdc_lightning.audit.record import DUPLICATES, FOLDER, PAGE, write_check
 from dfdc_lightning.audit.shortcuts import shortcuts
 from dfdc_lightning.errors import writing
 from dfdc_lightning.faces.cache import FaceCache, Row, split_hash

@@ -19,7 +19,7 @@ def main() -> None:
     result = run.result
     import torch
 
-    from dfdc_lightning.explain.study import Explanation
+    from dfdc_lightning.explain.explanation import Explanation
     from dfdc_lightning.faces.cache import FaceCache
     from dfdc_lightning.faces.profile import read_profile
 

@@ -10,17 +10,17 @@ from typing import NamedTuple
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.machine import cores
-from dfdc_lightning.predict import tables, text
+from dfdc_lightning.predict import formats, text
 from dfdc_lightning.predict.many import KnownOutcomes, Outcome, find_videos, predict_all
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
-from dfdc_lightning.predict.record import record
 from dfdc_lightning.predict.verdict import RULES, Prepare, Prepared, Rules, Verdict, predict_video
+from dfdc_lightning.predict.verdict_record import record
 from dfdc_lightning.progress import tally
 
 FORMATS: dict[str, Callable[[Sequence[Outcome]], str]] = {
-    "text": tables.to_text,
-    "json": tables.to_json,
-    "csv": tables.to_csv,
+    "text": formats.to_text,
+    "json": formats.to_json,
+    "csv": formats.to_csv,
 }
 
 
@@ -137,7 +137,7 @@ def _page_name(video: Path) -> str:
 
 def _write_page(verdict: Verdict, path: Path | None) -> None:
     if path is not None:
-        from dfdc_lightning.predict.page import write_page
+        from dfdc_lightning.predict.verdict_page import write_page
 
         with writing("html", path):
             write_page(verdict, path)

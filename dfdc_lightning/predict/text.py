@@ -1,8 +1,8 @@
 """Says a verdict in plain language: lines for a terminal, and what the number means and does not."""
 
 from dfdc_lightning.faces.cache import FAKE, REAL
-from dfdc_lightning.predict.answer import per_hundred
 from dfdc_lightning.predict.conformal import INCONCLUSIVE
+from dfdc_lightning.predict.decision import per_hundred
 from dfdc_lightning.predict.verdict import Person, Verdict
 
 LIMITS = (

@@ -10,10 +10,10 @@ from jaxtyping import Float32
 from dfdc_lightning import checks
 from dfdc_lightning.faces.cache import FAKE, FaceClip
 from dfdc_lightning.faces.extract import FacePreparation
-from dfdc_lightning.predict.answer import Answer, answer
 from dfdc_lightning.predict.calibration import sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.conformal import ERROR, INCONCLUSIVE, check_error
+from dfdc_lightning.predict.decision import Answer, answer
 from dfdc_lightning.predict.likeness import Likeness, likeness
 from dfdc_lightning.predict.predictors import Predictor
 from dfdc_lightning.predict.warnings import warnings
@@ -84,7 +84,7 @@ class Verdict(NamedTuple):
     answer: Answer
     rules: Rules
     card: Card
-    record: dict[str, Any] = {}  # what is needed to repeat it, see `record.py`
+    record: dict[str, Any] = {}  # what is needed to repeat it, see `verdict_record.py`
 
     @property
     def person(self) -> Person:

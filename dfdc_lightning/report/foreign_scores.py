@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.results.csv_file import read_table
 from dfdc_lightning.results.predictions import Scores
-from dfdc_lightning.results.table import read_table
 
 _NEEDED, _KNOWN = ("video", "score"), ("video", "score", "label", "frame")
 _LABELS = {"REAL": False, "FAKE": True, "0": False, "1": True}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dfdc_lightning.audit.record import read_check
+from dfdc_lightning.audit.check_file import read_check
 from dfdc_lightning.report.evidence import Evidence
 from dfdc_lightning.report.robustness import Held, curves_of, half_lost, robustness, untouched
 from dfdc_lightning.report.table import ABSENT, Table, between, gap, interval, number, percent

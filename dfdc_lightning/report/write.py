@@ -6,13 +6,13 @@ from typing import Any
 
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.report.card import model_card
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.figures import save
 from dfdc_lightning.report.foreign import foreign
 from dfdc_lightning.report.page import html
 from dfdc_lightning.report.planning import powers, sample_sizes
 from dfdc_lightning.report.published import published
+from dfdc_lightning.report.run_card import model_card
 from dfdc_lightning.report.sections import contents
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.table import Table

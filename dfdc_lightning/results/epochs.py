@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.results.csv_file import read_table
 from dfdc_lightning.results.result import SHARES
-from dfdc_lightning.results.table import read_table
 
 METRICS = "metrics.csv"
 MEASURED = (

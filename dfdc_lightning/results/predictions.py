@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from dfdc_lightning import atomic
+from dfdc_lightning.results.csv_file import read_table
 from dfdc_lightning.results.result import Level
-from dfdc_lightning.results.table import read_table
 
 PREDICTIONS = "predictions.csv"
 SPLITS = ("val", "test")

@@ -20,9 +20,9 @@ from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
 from dfdc_lightning.sweep.at_once import runs_at_once
 from dfdc_lightning.sweep.isolation import AHEAD
+from dfdc_lightning.sweep.overview import outcomes, show_outcomes, show_plan, summary
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration, script_arguments
 from dfdc_lightning.sweep.preconditions import refuse_unmet
-from dfdc_lightning.sweep.table import outcomes, show_outcomes, show_plan, summary
 
 
 class SweepHooks(Callback):

@@ -13,7 +13,7 @@ from dfdc_lightning.results import measures
 from dfdc_lightning.results.measures import NAMES
 from dfdc_lightning.results.ranking import MEASURES
 
-_TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+_TEMPLATE = Path(__file__).with_name("run_card.md.jinja")
 
 
 def model_card(evidence: Evidence) -> str:

@@ -6,9 +6,9 @@ import pytest
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceClip
 from dfdc_lightning.faces.conditions import measure
-from dfdc_lightning.predict.answer import answer, per_hundred
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.conformal import INCONCLUSIVE, Conformal, calibration_scores, check_error
+from dfdc_lightning.predict.decision import answer, per_hundred
 from dfdc_lightning.predict.likeness import Likeness, likeness
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.reference import Reference
