@@ -2,14 +2,17 @@
 
 import importlib.metadata
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import matplotlib
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from sweeping import ROOT, run
@@ -19,6 +22,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.models import hub, weights
 from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.weights import PACKAGES, in_timms_order, sha256_of, weights_file
+from dfdc_lightning.runs.settings import refuse_absent_weights
 from dfdc_lightning.sweep import preconditions
 from dfdc_lightning.sweep.preconditions import refuse_unmet
 
@@ -153,7 +157,8 @@ def test_weights_are_looked_at_from_whichever_folder_a_sweep_starts_in(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(subprocess, "run", only_import)
-    with composed("model.backbone.name=test_resnet", "weights=null") as config:
+    (tmp_path / "w.pth").touch()
+    with composed(f"model.backbone.name={NAME}", f"weights={tmp_path}/w.pth") as config:
         refuse_unmet([config])
 
 
@@ -181,3 +186,47 @@ def test_a_hub_is_asked_through_the_proxies_of_the_moment(monkeypatch: pytest.Mo
         assert "refused" in hub.silence(None)
         monkeypatch.delenv("http_proxy")
         assert hub.silence(None) in ("no answer within 0.2 seconds", "timed out")
+
+
+@pytest.mark.parametrize(
+    "name", ["legacy_xception", "efficientnet_b3", "tf_efficientnet_b3", "resnet50.a1_in1k"]
+)
+def test_where_weights_are_published_is_known_without_timm(name: str) -> None:
+    own = timm.get_pretrained_cfg(name)
+    first = hub.published(name)[0]
+    assert first.hf_hub_id == (own.hf_hub_id or "")
+    assert first.hf_hub_id or first.url == own.url
+    assert hub.published("no_such_network") == []
+    assert hub.checkpoints() == Path(torch.hub.get_dir(), "checkpoints")
+
+
+def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = (
+        "import sys\n"
+        "from dfdc_lightning.models import hub\n"
+        "hub._ask = lambda address, answers: answers.put('nobody')\n"
+        "try:\n    hub.refuse_unreachable('legacy_xception')\n"
+        "except hub.UserError as error:\n    print(error, 'torch' in sys.modules)\n"
+    )
+    variables = {**os.environ, "TORCH_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == (
+        "the ImageNet weights of legacy_xception could not be fetched (nobody): give them as a file "
+        "(weights=PATH) or start without (model.backbone.pretrained=false) False\n"
+    )
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(hub, "_ask", lambda address, answers: answers.put("nobody"))
+    (place,) = hub.published("legacy_xception")
+    fetched = tmp_path / "hub" / "checkpoints" / Path(place.url).name
+    with composed("weights=null") as config:
+        with pytest.raises(UserError, match=r"could not be fetched \(nobody\)"):
+            refuse_absent_weights(config)
+        with pytest.raises(UserError, match=r"could not be fetched \(nobody\)"):
+            refuse_unmet([config])
+        fetched.parent.mkdir(parents=True)
+        fetched.touch()
+        refuse_absent_weights(config)

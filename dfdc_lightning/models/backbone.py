@@ -11,10 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.models.hub import cached, silence
+from dfdc_lightning.models.hub import cached, silence, unfetched
 from dfdc_lightning.models.weights import (
-    PACKAGE,
-    PACKAGES,
     Wanted,
     in_timms_order,
     sha256_of,
@@ -73,15 +71,13 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
             f"timm knows no ImageNet weights of {name}: give a file (weights=PATH) or start without "
             "(model.backbone.pretrained=false)"
         )
-    package = f"weights={PACKAGE} where 'dfdc-lightning[weights]' is installed, " if name in PACKAGES else ""
-    remedy = f"give them as a file ({package}weights=PATH) or start without (model.backbone.pretrained=false)"
     here = cached(configuration)
     if here is None and (reason := silence(configuration)):
-        raise UserError(f"the ImageNet weights of {name} could not be fetched ({reason}): {remedy}")
+        raise unfetched(name, reason)
     try:
         backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)
     except Exception as error:  # timm downloads in several ways, each with errors of its own, and one remedy
-        raise UserError(f"the ImageNet weights of {name} could not be fetched ({error}): {remedy}") from error
+        raise unfetched(name, error) from error
     return _with_origin(backbone, "hub", cached(configuration))
 
 

@@ -22,8 +22,8 @@ from dfdc_lightning.runs.settings import (
     PRECISION,
     WEIGHTS_CONTENT,
     introduction,
+    refuse_absent_weights,
     result_settings,
-    weights_content,
 )
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Run(RunFolder):
                 run.unlock()
                 raise
         if not run.finished:
-            weights_content(config)  # missing weights are said before anything is imported or written
+            refuse_absent_weights(config)  # they are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
             run.divergence_file.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.models.hub import refuse_unreachable
 from dfdc_lightning.models.weights import sha256_of, weights_file
 from dfdc_lightning.results.epochs import MONITORS
 
@@ -108,6 +109,18 @@ def weights_content(config: DictConfig) -> str | None:
     backbone = OmegaConf.select(config, "model.backbone", default=None) or {}
     path = weights_file(str(backbone.get("name")), backbone.get("weights"))
     return sha256_of(path) if path else None
+
+
+def refuse_absent_weights(config: DictConfig) -> None:
+    """Make sure, before anything large is imported, that the backbone's weights are here or can be fetched.
+
+    Raises:
+        UserError: When their file or package is missing or altered, or would have to be fetched from where
+            nobody answers.
+    """
+    backbone = OmegaConf.select(config, "model.backbone", default=None) or {}
+    if weights_content(config) is None and backbone.get("pretrained"):
+        refuse_unreachable(str(backbone.get("name")))
 
 
 @cache

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.machine import card_with_driver
+from dfdc_lightning.models.hub import refuse_unreachable
 from dfdc_lightning.models.weights import in_timms_order, weights_file
 
 _PACKAGES = str(Path(__file__).parents[2])  # the folder that holds this package
@@ -39,17 +40,30 @@ def refuse_unmet(configs: Iterable[DictConfig], here: bool = True) -> None:
     """
     configs = list(configs)
     wrong, questions = [], _accelerators(configs) if here and card_with_driver() else []
-    for backbone in _backbones(configs):
+    backbones = _backbones(configs)
+    with ThreadPoolExecutor(max(len(backbones), 1)) as at_once:  # hubs are waited for together
+        absences = list(at_once.map(_absence, backbones))
+    for backbone, absence in zip(backbones, absences, strict=True):
         name, weights = str(backbone["name"]), backbone.get("weights")
-        try:
-            path = weights_file(name, weights)
-        except UserError as error:
-            wrong.append(str(error))
+        if absence:
+            wrong.append(absence)
             continue
+        path = weights_file(name, weights)
         if path is None or not in_timms_order(name, path):  # else known by its content
             questions.append({"name": name, "weights": path and str(path)})
     if wrong := [*wrong, *_refusals(questions)]:
         raise UserError("; ".join(dict.fromkeys(wrong)))
+
+
+def _absence(backbone: Question) -> str:
+    """Say why weights are neither here nor to be fetched; nothing where they may be."""
+    name = str(backbone["name"])
+    try:
+        if weights_file(name, backbone.get("weights")) is None:
+            refuse_unreachable(name)
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _accelerators(configs: Sequence[DictConfig]) -> list[Question]:
