@@ -147,6 +147,24 @@ class Batches(BatchSampler):
     def __len__(self) -> int:
         return len(self._sizes)
 
+    def weight(self, index: int, accumulated: int, batches: int) -> float:
+        """Weigh the mean loss of a batch, so that a group of batches steps as one large batch would.
+
+        Lightning divides each loss by the number of batches whose gradients are added up, whatever their
+        sizes and however many an epoch's last group has.
+
+        Args:
+            index: Of the batch within its epoch.
+            accumulated: How many batches' gradients are added up before a step.
+            batches: How many batches the epoch has.
+
+        Returns:
+            `accumulated` times the batch's share of its group's clips; 1 in a full group of full batches.
+        """
+        start = index - index % accumulated
+        group = self._sizes[start : min(start + accumulated, batches)]
+        return accumulated * self._sizes[index] / sum(group)
+
     def __iter__(self) -> Iterator[list[Item]]:  # type: ignore[override]
         items = iter(self.sampler)
         return ([next(items) for _ in range(size)] for size in self._sizes)

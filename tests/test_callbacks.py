@@ -362,8 +362,80 @@ def test_too_little_memory_names_the_two_keys(tmp_path: Path, tiny_cache: Path) 
         def on_train_batch_start(self, *_: Any) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(UserError, match=r"data.batch_size=2 and trainer.accumulate_grad_batches=2"):
+    with pytest.raises(UserError, match=r"data.batch_size=2 and trainer.accumulate_grad_batches=2,"):
         run(tmp_path, tiny_cache, Full())
+
+
+@pytest.mark.parametrize(("size", "smaller", "times"), [(32, 16, 2), (9, 3, 3), (7, 1, 7)])
+def test_the_advised_batches_make_up_the_large_one(size: int, smaller: int, times: int) -> None:
+    loop = trainer(Path())
+    loop.datamodule = FaceDataModule("nowhere", batch_size=size)  # type: ignore[attr-defined]
+    loop.accumulate_grad_batches = 2
+    advice = f"data.batch_size={smaller} and trainer.accumulate_grad_batches={2 * times},"
+    with pytest.raises(UserError, match=advice):
+        MemoryAdvice().on_exception(loop, detector(), torch.OutOfMemoryError())
+    loop.datamodule = FaceDataModule("nowhere", batch_size=1)  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"of 1 clips: prepare smaller faces \(size=\), or open fewer layers"):
+        MemoryAdvice().on_exception(loop, detector(), torch.OutOfMemoryError())
+
+
+class Gradients(L.Callback):
+    """Keep the gradients of each step."""
+
+    def __init__(self) -> None:
+        self.steps: list[torch.Tensor] = []
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        gradients = [each.grad.flatten() for each in module.parameters() if each.grad is not None]
+        self.steps.append(torch.cat(gradients))
+
+
+def gradients(
+    network: str, layers: int | None, cache: Path, batch: int, accumulated: int
+) -> list[torch.Tensor]:
+    """Gradients of an epoch of 16 clips in which no weight moves, with the losses weighed by Lightning."""
+    torch.manual_seed(1)
+    options = {"img_size": 64} if network == "test_vit" else {}
+    model = FrameDetector(
+        timm_backbone(network, pretrained=False, **options),
+        loss=SmoothedBCE(0.005),
+        optimizer=partial(torch.optim.AdamW, lr=0.0),
+        scheduler=partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=1),
+        trainable_layers=layers,
+        threshold=0.6,
+        mean=None,
+        std=None,
+    )
+    kept = Gradients()
+    loop = L.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        accumulate_grad_batches=accumulated,
+        logger=False,
+        callbacks=[kept],
+        enable_checkpointing=False,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    loop.fit(model, datamodule=FaceDataModule(cache, None, batch, 0, 0))
+    return kept.steps
+
+
+# Of 16 clips, 6 at a time leave 4; 3 at a time leave 1, which joins the batch before; 12 at a time leave 4.
+@pytest.mark.parametrize(("large", "small"), [(6, 2), (6, 3), (12, 4), (16, 5)])
+@pytest.mark.parametrize(("network", "layers"), [("test_vit", None), ("test_resnet", 0)])
+def test_accumulated_batches_have_the_gradient_of_the_large_one(
+    network: str, layers: int | None, large: int, small: int, tiny_cache: Path
+) -> None:
+    whole = gradients(network, layers, tiny_cache, large, 1)
+    summed = gradients(network, layers, tiny_cache, small, -(-large // small))
+    assert len(whole) == len(summed) == -(-16 // large)
+    for one, other in zip(whole, summed, strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-5 * one.abs().max())
 
 
 def test_the_start_says_how_many_parameters_train_and_each_epoch_gets_a_line(

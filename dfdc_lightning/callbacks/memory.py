@@ -21,8 +21,17 @@ class MemoryAdvice(L.Callback):
             size = trainer.datamodule.batch_size  # type: ignore[attr-defined]
             accumulated = trainer.accumulate_grad_batches
             raise UserError(
-                f"{trainer.strategy.root_device} has too little memory for batches of {size} clips: set "
-                f"data.batch_size={max(size // 2, 1)} and trainer.accumulate_grad_batches={2 * accumulated}, "
-                f"which trains nearly alike: open BatchNorm layers see {max(size // 2, 1)} clips at a "
-                "time, and an incomplete last group of an epoch counts less"
+                f"{trainer.strategy.root_device} has too little memory for batches of {size} clips: "
+                f"{_remedy(size, accumulated)}"
             ) from exception
+
+
+def _remedy(size: int, accumulated: int) -> str:
+    if size == 1:
+        return "prepare smaller faces (size=), or open fewer layers (model.trainable_layers=)"
+    parts = next((parts for parts in range(2, size) if size % parts == 0), size)
+    smaller = size // parts
+    return (
+        f"set data.batch_size={smaller} and trainer.accumulate_grad_batches={accumulated * parts}, which "
+        f"takes the same steps, except that open BatchNorm layers have the statistics of {smaller} clips"
+    )

@@ -172,7 +172,16 @@ class Detector(L.LightningModule):
         loss, logits = self._step(batch, "train")
         self.train_auroc.update(scores(logits.detach()), batch.label.long())
         self.log("train/auroc", self.train_auroc, on_step=False, on_epoch=True)
-        return {"loss": loss, "logits": logits.detach()}
+        return {"loss": loss * self._weight(batch_idx), "logits": logits.detach()}
+
+    def _weight(self, batch_idx: int) -> float:
+        """What Lightning's mean over accumulated batches leaves out: how many clips each of them has."""
+        accumulated = self.trainer.accumulate_grad_batches
+        if accumulated == 1:
+            return 1.0
+        loader: Any = self.trainer.train_dataloader
+        weight: float = loader.batch_sampler.weight(batch_idx, accumulated, self.trainer.num_training_batches)
+        return weight
 
     def validation_step(self, batch: Clip, batch_idx: int) -> Tensor:
         """Logits of one batch."""
