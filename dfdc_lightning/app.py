@@ -54,7 +54,7 @@ class VerdictService:
         self.seconds, self.megabytes = seconds, megabytes
 
     def verdict(self, upload: Path) -> str:
-        """Return HTML for an upload, its verdict or why there is none, and delete the upload."""
+        """Return HTML for an upload, its verdict or the reason why it gets none, and delete the upload."""
         try:
             self._refuse_long(upload)
             return body(predict_video(self.prepare(upload), self.predictor, self.rules, maps=True))
@@ -176,7 +176,7 @@ def heed_signals() -> None:
 
 
 def _number(text: str) -> int | float | str:
-    """The number that a text spells; the text itself where it spells none, for the check to refuse."""
+    """Read a text as a number; a text that spells none goes on to the check, which refuses it."""
     try:
         return int(text) if text.isdecimal() else float(text)
     except ValueError:

@@ -8,14 +8,14 @@ from dfdc_lightning.errors import UserError
 
 
 def arguments(words: Sequence[str], known: Mapping[str, str | None]) -> dict[str, str]:
-    """Read `key=value` words.
+    """Read `key=value` words into a dictionary that has every known key.
 
     Args:
         words: The command line without the program's name.
         known: Every key with its default; None means that it must be given.
 
     Raises:
-        UserError: When a word is no pair, its key is unknown or repeated, or a needed key is missing.
+        UserError: When a word is not a pair, its key is unknown or repeated, or a needed key is missing.
     """
     usage = " ".join(
         f"{key}=…" if default is None else f"[{key}={default}]" for key, default in known.items()
@@ -26,7 +26,7 @@ def arguments(words: Sequence[str], known: Mapping[str, str | None]) -> dict[str
         if not separator or not value:
             raise UserError(f"{word!r} is not of the form key=value: give {usage}")
         if key not in known:
-            raise UserError(f"{key}={value}: there is no {key} here: give {usage}")
+            raise UserError(f"{key}={value}: {key} must be one of the keys of this command: give {usage}")
         if key in given:
             raise UserError(f"{key} is given twice: give {usage}")
         given[key] = value
@@ -55,7 +55,7 @@ def refuse_former(words: Sequence[str], former: Mapping[str, str]) -> None:
 
 
 def as_it_is(word: str, paths: Collection[str]) -> str:
-    """Quote a path for Hydra's grammar, in which `clip (1).mp4`, `é.mp4` and `a,b.mp4` are no values.
+    """Quote a path for Hydra's grammar, which refuses `clip (1).mp4` and `é.mp4` and splits `a,b.mp4`.
 
     Args:
         word: A word of the command line.
@@ -77,5 +77,5 @@ def as_it_is(word: str, paths: Collection[str]) -> str:
 
 
 def _doubled(found: re.Match[str]) -> str:
-    """Backslashes count only before a quote, which needs one more."""
+    """Double the backslashes before a quote, the only ones that count."""
     return found[1] * 2 + ("\\'" if found[2] else "")

@@ -12,7 +12,7 @@ _SHOWN = 200  # characters of a refused value
 def whole(
     key: str, value: Any, least: int = 0, most: float = math.inf, odd: bool = False, other: Any = ""
 ) -> int:
-    """Return a whole number, or refuse what is none.
+    """Return a whole number, or refuse anything else.
 
     Args:
         key: The setting's name on the command line, for the sentence.
@@ -41,7 +41,7 @@ def number(
     unit: str = "",
     other: Any = "",
 ) -> float:
-    """Return a finite number, or refuse what is none.
+    """Return a finite number, or refuse what is outside its range.
 
     Args:
         key: The setting's name on the command line, for the sentence.
@@ -66,7 +66,7 @@ def number(
 
 
 def between(key: str, pair: Any, most: float = math.inf) -> tuple[float, float]:
-    """Return a range of numbers above 0, or refuse what is none.
+    """Return the two ends of a range above 0, or refuse what cannot be one.
 
     Args:
         key: The setting's name on the command line, for the sentence.

@@ -61,7 +61,7 @@ class FaceClips(Dataset[Clip]):
         return self.__getitems__([item])
 
     def __getitems__(self, items: Sequence[Item]) -> Clip:
-        """A whole batch, the form in which the loader asks.
+        """Read a whole batch at once: the loader asks for it in this form.
 
         Raises:
             UserError: When a clip file is missing, damaged or of another shape than the rest of its batch.
@@ -200,10 +200,10 @@ class FaceDataModule(L.LightningDataModule):
 
     @property
     def rows(self) -> dict[str, list[Row]]:
-        """The usable rows of each split.
+        """The rows of each split that are used.
 
         Raises:
-            UserError: When there is no cache, a split is empty or one-sided, or profiles are mixed.
+            UserError: When the cache is absent, a split is empty or one-sided, or profiles are mixed.
         """
         if not self._rows:
             usable = [row for row in self.cache.rows() if row.status == "ok" and row.split in SPLITS]
@@ -238,17 +238,17 @@ class FaceDataModule(L.LightningDataModule):
 
     @property
     def split_hash(self) -> str:
-        """Short hash of which video with which label lies in which split."""
+        """Short hash that changes when a video changes its split or label."""
         return split_hash([row for split in SPLITS for row in self.rows[split]])
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """Usable clips by split and label."""
+        """How many usable clips of each label a split has."""
         return counts([row for split in SPLITS for row in self.rows[split]])
 
     @property
     def groups(self) -> dict[str, str]:
-        """The group of each usable video."""
+        """Which group each usable video belongs to."""
         return {row.video: row.group for split in SPLITS for row in self.rows[split]}
 
     @property
@@ -257,7 +257,7 @@ class FaceDataModule(L.LightningDataModule):
         return {row.video: row.method for split in SPLITS for row in self.rows[split]}
 
     def provenance(self) -> dict[str, Any]:
-        """What a result must say about its data; `predict` prepares a video as `preparation` says."""
+        """Collect what a result says of its data; `predict` prepares a video as `preparation` says."""
         root = self.cache.root
         return {
             "cache": str(self.cache.root),
@@ -316,7 +316,7 @@ class FaceDataModule(L.LightningDataModule):
         )
 
     def _workers(self, clips: FaceClips, n_batches: int) -> int:
-        """As many as are wanted, are useful, and have room for their batches where processes share memory."""
+        """Choose as many as are wanted and useful and whose batches fit into shared memory."""
         wanted = self.workers if isinstance(self.workers, int) else self._cores_beside_a_gpu()
         wanted = min(wanted, n_batches)
         if not wanted:

@@ -29,7 +29,7 @@ _FINAL = {
 
 
 def workspace(study: str, entity: str, project: str) -> Any:
-    """Learning curves by experiment with bands over seeds, final metrics, confusion matrices, worst videos.
+    """Build learning curves with bands over seeds, final metrics, confusion matrices and worst videos.
 
     Args:
         study: The group of the W&B runs to show.

@@ -16,7 +16,7 @@ _SHARED = Path("/dev/shm")  # where Linux keeps the memory that processes share
 
 
 def precision(accelerator: str = "auto") -> str:
-    """Lightning's name of the precision to train in: bf16 where the card has it, else fp16; fp32 on CPUs.
+    """Choose Lightning's name of the training precision: bf16 where the card has it, else fp16; fp32 on CPUs.
 
     Args:
         accelerator: Lightning's name of what trains; "cpu" leaves a card that is there alone.
@@ -41,7 +41,7 @@ def check_accelerator(accelerator: str) -> None:
         return
     why, absent = unusable_gpu(), absent_driver()
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        why = why or absent or f"trainer.accelerator={accelerator} needs a GPU, and there is none"
+        why = why or absent or f"trainer.accelerator={accelerator} needs a GPU, and this machine has none"
     if why:
         raise UserError(f"{why}; or go on without a GPU: trainer.accelerator=cpu")
     if absent:
@@ -73,7 +73,7 @@ def unusable_gpu() -> str:
 
 
 def absent_driver() -> str:
-    """Say that an NVIDIA card is in the machine without its driver; nothing where there is none."""
+    """Say that an NVIDIA card is in the machine without its driver; nothing on other machines."""
     if not card_without_driver():
         return ""
     return (
@@ -93,7 +93,7 @@ def _cuda_says() -> str:
 
 
 def _has_code_for(capability: tuple[int, int], architectures: list[str]) -> bool:
-    """Whether code for one of these architectures runs on a card of this compute capability.
+    """Say whether code for one of these architectures runs on a card of this compute capability.
 
     Machine code (`sm_86`) runs on cards of the same major version and this minor one or a later; what the
     driver compiles (`compute_90`) runs on all later cards.

@@ -14,14 +14,14 @@ def cores() -> int:
 
 
 def card_with_driver() -> bool:
-    """Whether an NVIDIA card and its driver are there, and CUDA_VISIBLE_DEVICES does not hide the card."""
+    """Say whether an NVIDIA card and its driver are there and CUDA_VISIBLE_DEVICES does not hide the card."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     return any(_DEVICES.glob("nvidia[0-9]*")) or (_DEVICES / "dxg").exists() and _WSL.exists()
 
 
 def card_without_driver() -> bool:
-    """Whether an NVIDIA card is in the machine and its driver is not there, at least not for this process."""
+    """Say whether an NVIDIA card is in the machine and its driver is missing, at least for this process."""
     if any(_DEVICES.glob("nvidia[0-9]*")) or not _PCI.is_dir():
         return False
     return any(

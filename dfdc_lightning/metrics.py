@@ -21,7 +21,7 @@ class EqualErrorRate(BinaryEER):
     """EER in whole numbers: torchmetrics' own decides between equally good points by rounding errors."""
 
     def compute(self) -> Tensor:  # type: ignore[override]
-        """The EER of all scores seen."""
+        """Compute the EER of all scores seen."""
         score, label = dim_zero_cat(self.preds), dim_zero_cat(self.target)
         score, order = score.sort(descending=True)
         last_of_equals = torch.cat([score.diff() != 0, score.new_ones(1, dtype=torch.bool)])
@@ -38,7 +38,7 @@ class TwoLabels(MetricCollection):
     """
 
     def compute(self) -> dict[str, Tensor]:
-        """All numbers by name.
+        """Compute all numbers, by name.
 
         Raises:
             UserError: When every label is REAL or every label is FAKE, or a score is not finite.
@@ -59,12 +59,12 @@ class TwoLabels(MetricCollection):
 
 
 def video_auroc() -> BinaryAUROC:
-    """AUROC of video scores; does not validate its input, which would wait for the device at every step."""
+    """Build the AUROC of videos; validating its input would wait for the device at every step."""
     return BinaryAUROC(validate_args=False)
 
 
 def video_metrics(threshold: float) -> TwoLabels:
-    """Metrics of video scores; names without addition are video-level everywhere.
+    """Build the metrics of video scores; names without addition are video-level everywhere.
 
     Args:
         threshold: Scores above it are called FAKE.
@@ -80,5 +80,5 @@ def video_metrics(threshold: float) -> TwoLabels:
 
 
 def frame_metrics() -> TwoLabels:
-    """Metrics of single frames' probabilities, each against the label of its video."""
+    """Build the metrics of single frames' probabilities, each against the label of its video."""
     return TwoLabels({"frame_auroc": BinaryAUROC(validate_args=False)})

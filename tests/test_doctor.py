@@ -125,7 +125,9 @@ def test_a_torch_without_cuda_or_without_code_for_the_card_is_named(
 def test_a_card_without_its_driver_is_a_warning_and_no_card_is_a_refusal_only_where_one_is_asked_for(
     card: Card, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(UserError, match=r"trainer.accelerator=gpu needs a GPU, and there is none; or go on"):
+    with pytest.raises(
+        UserError, match=r"trainer.accelerator=gpu needs a GPU, and this machine has none; or go on"
+    ):
         check_accelerator("gpu")
     card.is_on_the_bus("0x040300")  # its sound
     check_accelerator("auto")

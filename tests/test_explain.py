@@ -280,7 +280,7 @@ def test_what_cannot_be_explained_is_said(
     ("words", "sentence"),
     [
         (["run"], "'run' is not of the form key=value"),
-        (["run=a", "rum=b"], "there is no rum here"),
+        (["run=a", "rum=b"], "rum must be one of the keys of this command"),
         (["run=a", "run=b"], "run is given twice"),
         ([], "run= is missing"),
     ],

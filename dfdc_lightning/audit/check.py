@@ -74,7 +74,7 @@ def _found(
 
 
 def _leaks(used: Sequence[Row], facts: Facts, pairs: Iterable[Pair]) -> dict[str, Any]:
-    """Pairs that are alike and in no common group: those between splits leak."""
+    """Choose the pairs that are alike and in no common group: those between splits leak."""
     row = {row.video: row for row in used}
     found: list[dict[str, Any]] = []
     for pair in pairs:
@@ -100,7 +100,7 @@ def _leaks(used: Sequence[Row], facts: Facts, pairs: Iterable[Pair]) -> dict[str
 
 
 def _said(root: Path, found: Mapping[str, Any]) -> list[str]:
-    """One line per finding."""
+    """Say each finding in a line."""
     cut = found["shortcuts"]
     if "reason" in cut:
         lines = [f"shortcuts: not measured: {cut['reason']}"]

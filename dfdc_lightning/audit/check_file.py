@@ -16,7 +16,7 @@ def write_check(root: Path, content: dict[str, Any]) -> None:
 
 
 def read_check(root: Path) -> dict[str, Any] | None:
-    """What the last check of a cache found; None where there was none, or none of this version."""
+    """Read what the last check found; None for a cache that nobody checked, or by another version."""
     try:
         content = json.loads((Path(root) / FOLDER / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -15,7 +15,7 @@ _EXAMPLES = 3
 
 
 def contents(rows: Sequence[Row], looks: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-    """Distributions of the used videos by label; the form is that of `contents` in check.json.
+    """Count the used videos by label and spread of each fact; the form is that of `contents` in check.json.
 
     Args:
         rows: Used videos.
@@ -56,7 +56,7 @@ def contents(rows: Sequence[Row], looks: Mapping[str, Mapping[str, float]]) -> d
 
 
 def dropped(rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Videos that are not used, by status ("spare" is good but not needed), with examples."""
+    """Count the videos that are not used, by status ("spare" is good but not needed), with examples."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row.split:

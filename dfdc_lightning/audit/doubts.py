@@ -12,7 +12,7 @@ _MOST = 50
 
 
 def doubtful(rows: Sequence[Row], runs: Iterable[RunFolder]) -> list[dict[str, Any]]:
-    """Videos whose label every run contradicts, the clearest first.
+    """List the videos whose label every run contradicts, the clearest first.
 
     A run speaks of its validation and test videos alone, which it was not trained on, and contradicts a label
     where its score lies on the other side of its own threshold.
@@ -41,7 +41,7 @@ def doubtful(rows: Sequence[Row], runs: Iterable[RunFolder]) -> list[dict[str, A
 
 
 def runs_on(profile: str, split_hash: str, studies: Path) -> list[RunFolder]:
-    """The finished runs below a folder that were made with these clips and this split."""
+    """Find the finished runs below a folder that were made with these clips and this split."""
     found = []
     for folder in sorted(studies.glob("*/*/*")):
         run = RunFolder(folder)
@@ -54,6 +54,6 @@ def runs_on(profile: str, split_hash: str, studies: Path) -> list[RunFolder]:
 
 
 def _distance(entry: dict[str, Any]) -> float:
-    """How far the mean score lies from the label."""
+    """Measure how far the mean score lies from the label."""
     mean: float = sum(entry["scores"]) / len(entry["scores"])
     return 1 - mean if entry["label"] == FAKE else mean

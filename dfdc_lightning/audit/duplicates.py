@@ -59,7 +59,7 @@ def near_duplicates(faces: Sequence[Float32[np.ndarray, "_ d"]], alike: float = 
 def _normalised(
     faces: Sequence[Float32[np.ndarray, "_ d"]],
 ) -> tuple[Float32[np.ndarray, "v t d"], Float32[np.ndarray, "v d"]]:
-    """Frames, and means over time, with length 1 and without what all faces share."""
+    """Bring frames, and means over time, to length 1 and take out what all faces share."""
     t = min(len(clip) for clip in faces)
     stack = np.stack([clip[np.linspace(0, len(clip) - 1, t).round().astype(int)] for clip in faces])
     stack = _unit(stack - stack.mean(axis=2, keepdims=True))  # light and contrast of the frame
@@ -86,7 +86,7 @@ def _similarity(
     b: Int64[np.ndarray, " p"],
     mirrored: bool,
 ) -> Float32[np.ndarray, " p"]:
-    """How well the frames of the shorter video find their like: the better of both directions."""
+    """Measure how well the frames of the shorter video find their like: the better of both directions."""
     others = _flipped(frames[b]) if mirrored else frames[b]
     alike = frames[a] @ others.transpose(0, 2, 1)
     best: np.ndarray = np.maximum(alike.max(axis=2).mean(axis=1), alike.max(axis=1).mean(axis=1))
@@ -94,7 +94,7 @@ def _similarity(
 
 
 def _reframed(a: Float32[np.ndarray, "t d"], b: Float32[np.ndarray, "t d"], mirrored: bool) -> float:
-    """The similarity of two videos at the best of several shifts and zooms of one of them."""
+    """Compare two videos under several shifts and zooms of one of them; the best similarity counts."""
     b = _flipped(b) if mirrored else b
     pictures = a.reshape(len(a), SIDE, SIDE)
     best, middle = 0.0, (SIDE - 1) / 2

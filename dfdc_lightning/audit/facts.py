@@ -26,7 +26,7 @@ class Facts(NamedTuple):
     thumbnails: list[UInt8[np.ndarray, "s s 3"]]
 
     def of(self, name: str) -> Float64[np.ndarray, " v"]:
-        """One of the measured values for every video."""
+        """Take one of the measured values for every video."""
         return self.measured[:, NAMES.index(name)]
 
 
@@ -56,7 +56,7 @@ def _look(cache: FaceCache, video: str) -> tuple[list[float], np.ndarray, np.nda
 
 
 def small_faces(clip: FaceClip) -> Float32[np.ndarray, "t d"]:
-    """Each face as 16 × 16 grey values, which compression, size and noise hardly change."""
+    """Reduce each face to 16 × 16 grey values, which compression, size and noise hardly change."""
     green = clip.faces[:, 1].transpose(1, 2, 0)  # the channel nearest to luminance, the frames as channels
     small = np.concatenate(
         [

@@ -86,7 +86,7 @@ def shortcuts(rows: Sequence[Row], looks: Mapping[str, Mapping[str, float]]) -> 
 def facts_table(
     rows: Sequence[Row], looks: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Float64[np.ndarray, " v"]]:
-    """The facts by name, one value per video; what is not known is 0 for all that lack it."""
+    """Collect the facts by name, one value per video; what is not known is 0 for all that lack it."""
 
     def column(name: str) -> Float64[np.ndarray, " v"]:
         return np.array([float(getattr(row, name)) for row in rows])
@@ -177,7 +177,7 @@ def _boosted(
 
 
 def _one_sided(values: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]) -> float:
-    """AUROC of one fact alone, turned so that it is at least 0.5."""
+    """Measure the AUROC of one fact alone, turned so that it is at least 0.5."""
     everyone = np.zeros(len(values), np.int64)
     auroc = float(Ranking(values, label, everyone, 0.0).measure(np.ones((1, 1), np.int32))["auroc"][0])
     return max(auroc, 1 - auroc)

@@ -27,7 +27,7 @@ class GradualUnfreeze(L.Callback):
             )
 
     def open_at(self, epoch: int, trainable_layers: int) -> int:
-        """How many layers are open in an epoch."""
+        """Say how many layers are open in an epoch."""
         steps = sum(at <= epoch for at in self.epochs)
         return round(trainable_layers * steps / len(self.epochs))
 

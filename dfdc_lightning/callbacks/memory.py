@@ -12,7 +12,7 @@ class MemoryAdvice(L.Callback):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Advise.
+        """Print the advice where training ran out of GPU memory.
 
         Raises:
             UserError: Instead of an out-of-memory error; other errors go on as they are.

@@ -24,7 +24,7 @@ class ReferenceWriter(L.Callback):
     """Describes training clips, without augmentation, as the tested checkpoint sees them."""
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the file; with very few training clips there is none."""
+        """Write the file, or nothing where very few clips were trained on."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         train, val = data.rows["train"], data.rows["val"]
         by_name = sorted(train, key=lambda row: row.video)  # REAL and FAKE mixed, whatever the cache's order

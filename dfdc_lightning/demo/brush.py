@@ -13,19 +13,19 @@ Planes = UInt8[np.ndarray, "_ _"]  # I420, as encoders take it: luma above, both
 
 
 def step(edge: Float[np.ndarray, "h w"], softness: float) -> Plane:
-    """1 where `edge` is positive, 0 where it is negative, a ramp of width `softness` between."""
+    """Rise from 0 where `edge` is negative to 1 where it is positive, over a ramp of width `softness`."""
     ramp: Plane = np.clip(edge / softness + 0.5, 0, 1).astype(np.float32)
     return ramp
 
 
 def bump(u: Float[np.ndarray, "h w"], v: Float[np.ndarray, "h w"], radius_u: float, radius_v: float) -> Plane:
-    """A Gaussian hill of height 1."""
+    """Draw a Gaussian hill of height 1."""
     hill: Plane = np.exp(-((u / radius_u) ** 2) - (v / radius_v) ** 2).astype(np.float32)
     return hill
 
 
 def stroke(distance: Float[np.ndarray, "h w"], width: float | int, power: int = 2) -> Plane:
-    """A line of a soft brush where `distance` is 0; a higher power gives harder edges."""
+    """Draw a soft line where `distance` is 0; a higher power gives harder edges."""
     line: Plane = np.exp(-((distance / width) ** power)).astype(np.float32)
     return line
 
@@ -36,7 +36,7 @@ def paint(image: Image, colour: Colour | Float[np.ndarray, "h w 3"], cover: Floa
 
 
 def dimmed(colour: Colour, factor: float) -> Colour:
-    """The colour, darker."""
+    """Darken a colour."""
     return colour[0] * factor, colour[1] * factor, colour[2] * factor
 
 
@@ -66,7 +66,7 @@ def paste(
 def extent(
     matrix: Float32[np.ndarray, "2 3"], texture: tuple[int, ...], frame: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
-    """Left, upper, right and lower end of where a texture comes to lie in a frame, of shapes (h, w, …)."""
+    """Find the left, upper, right and lower end of a texture in a frame; shapes are (h, w, …)."""
     height, width = texture[:2]
     corners = matrix @ np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]], np.float32)
     x0, y0 = np.maximum(np.floor(corners.min(1)).astype(int), 0).tolist()
@@ -75,7 +75,7 @@ def extent(
 
 
 def split(planes: Planes) -> tuple[Plane8, Plane8, Plane8]:
-    """The luma and both chromas of a frame, as views."""
+    """View the luma and both chromas of a frame as pictures of their own."""
     height, width = planes.shape[0] * 2 // 3, planes.shape[1]
     first, second = planes[height:].reshape(2, height // 2, width // 2)
     return planes[:height], first, second

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from dfdc_lightning import checks
 from dfdc_lightning.demo.brush import Image, Plane
@@ -54,18 +55,18 @@ class Cue:
         self._patches: dict[tuple[int, int], Patch] = {}
 
     def look(self, index: int) -> Look:
-        """Who is in the scene in a frame; call in time order."""
+        """Say who is in the scene in a frame; call it in time order."""
         return self._real
 
     def patch(self, pose: Pose) -> Patch | None:
-        """What lies over the head; drawn once for each expression."""
+        """Draw what lies over the head, once for each expression."""
         state = pose.eyes, pose.mouth
         if state not in self._patches and (drawn := self._draw(*state)) is not None:
             self._patches[state] = drawn
         return self._patches.get(state)
 
     def ellipse(self, pose: Pose) -> Ellipse | None:
-        """Where the cue is in a frame; None for the placebo."""
+        """Say where the cue is in a frame; None for the placebo."""
         if self.region is None:
             return None
         (u, v), (radius_u, radius_v) = self.region
@@ -131,8 +132,8 @@ class Temporal(Cue):
         super().__init__(rng, scene, real, strength, gop)
         self._person, self._now, self._since = scene.person, real, 0
 
+    @override
     def look(self, index: int) -> Look:
-        """The person of the keyframe before."""
         while self._since < index // self._gop:
             self._person = self._person.turned(Person.draw(self._rng), 90 * self._strength)
             self._since += 1
@@ -180,7 +181,7 @@ def check_cues(cues: Mapping[str, float]) -> None:
 
 
 def _resampled(image: Image, detail: float) -> Image:
-    """Down to `detail` pixels per face unit, what a small generator would give, and up again."""
+    """Scale down to `detail` pixels per face unit, as a small generator would give, and up again."""
     small = round((RIGHT - LEFT) * detail), round((BOTTOM - TOP) * detail)
     reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     enlarged: Image = cv2.resize(reduced, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
@@ -188,7 +189,7 @@ def _resampled(image: Image, detail: float) -> Image:
 
 
 def _inner(head: Head, feather: float) -> Plane:
-    """Opacity of a patch over the head's texture: 1 inside, fading within `feather` of the radius."""
+    """Compute a patch's opacity over the head's texture: 1 inside, fading within `feather` of the radius."""
     (centre_u, centre_v), (radius_u, radius_v) = _INNER
     height, width = head.alpha.shape
     u = LEFT + (np.arange(width, dtype=np.float32) + 0.5) / head.unit - centre_u

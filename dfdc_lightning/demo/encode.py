@@ -35,7 +35,7 @@ class Codec(NamedTuple):
     name: str = "libx264"
 
     def options(self) -> dict[str, str]:
-        """FFmpeg's words for it."""
+        """Translate the settings into FFmpeg's options."""
         if self.name == "mpeg4":
             step = str(min(max(round(2 ** ((self.qp - 12) / 6)), 1), 31))  # H.264's doubles every 6
             return {"g": str(self.gop), "qmin": step, "qmax": step, "sc_threshold": "1000000000", "bf": "0"}

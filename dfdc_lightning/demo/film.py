@@ -27,7 +27,7 @@ class Fixed(NamedTuple):
 
     @property
     def fewest_frames(self) -> int:
-        """Frames of the shortest video that may be drawn."""
+        """How many frames the shortest video that may be drawn has."""
         seconds = _SECONDS[0] if self.seconds is None else self.seconds
         return round(seconds * float(min(_RATES) if self.fps is None else self.fps))
 

@@ -85,14 +85,14 @@ class Plan(NamedTuple):
             )
 
     def cue(self, group: int, member: int) -> str:
-        """The cue of a group's FAKE: all that its part has take turns."""
+        """Choose the cue of a group's FAKE: all that its part has take turns."""
         part, turn = group % self.parts, group // self.parts
         placebo = self.parts - (self.parts if self.placebo_parts is None else self.placebo_parts) <= part
         names = [name for name in CUES if name in self.cues and (placebo or name != PLACEBO)]
         return names[(part + turn + member - 1) % len(names)] if names else PLACEBO
 
     def groups(self) -> list[list[str]]:
-        """Names of the videos of every group: the REAL one, then its FAKEs.
+        """Name the videos of every group: the REAL one, then its FAKEs.
 
         A REAL comes with `fakes_per_real` FAKEs; the last group has fewer where `videos` ends before.
         """
@@ -103,7 +103,7 @@ class Plan(NamedTuple):
         ]
 
     def _name(self, group: int, member: int) -> str:
-        """Ten letters like DFDC's, which tell nothing about the label."""
+        """Make ten letters like DFDC's, which tell nothing about the label."""
         digest = hashlib.sha256(f"{self.seed}/{group}/{member}".encode()).digest()
         return "".join(_LETTERS[byte % 26] for byte in digest[:10])
 
@@ -184,7 +184,7 @@ def render(
 
 
 def read_swaps(out: Path) -> dict[str, list[Ellipse]]:
-    """The forged region in every frame of every FAKE with a cue, by video id (no .mp4).
+    """Read the forged region in every frame of every FAKE with a cue, by video id (no .mp4).
 
     Raises:
         DemoError: When `out` holds no swaps.json, or a damaged one.
@@ -260,7 +260,7 @@ def _metadata(plan: Plan, groups: Sequence[Sequence[str]], part: int) -> dict[st
 
 
 def _refuse_strangers(out: Path, names: set[str]) -> None:
-    """A folder with other videos would become a data set nobody asked for."""
+    """Refuse a folder with other videos: together they would be a data set nobody asked for."""
     for path in sorted(out.glob("*/*.mp4")):
         if path.stem not in names:
             raise DemoError(

@@ -46,7 +46,7 @@ class Head:
         self._states: dict[tuple[int, int], Picture] = {}
 
     def image(self, eyes: int, mouth: int) -> Picture:
-        """The RGB texture with eyes and mouth in the given states (indices of EYE_STATES, MOUTH_STATES).
+        """Draw the RGB texture with eyes and mouth in these states (indices of EYE_STATES, MOUTH_STATES).
 
         Where `alpha` is 0 the colour means nothing.
         """
@@ -64,7 +64,7 @@ class Head:
         return self._states[eyes, mouth]
 
     def _radius(self, grow: float) -> Plane:
-        """Below 1 inside the outline of the face, grown by `grow` face units above the eyes."""
+        """Measure from the middle of the face: below 1 inside its outline, grown by `grow` above the eyes."""
         who = self.who
         tall = np.where(self._v < 0, 1.28 + grow, who.chin)
         wide = 1 + grow - who.taper * np.clip(self._v / who.chin, 0, 1) ** 1.5
@@ -72,7 +72,7 @@ class Head:
         return radius
 
     def _relief(self, radius: Plane) -> Plane:
-        """Height of the face towards the camera, in face units."""
+        """Model the height of the face towards the camera, in face units."""
         who, u, v, side = self.who, self._u, self._v, np.abs(self._u)
         tip = who.nose_length
         ridge = np.clip((v - who.eye_y) / (tip - who.eye_y), 0, 1) * (v < tip + 0.02)
@@ -88,7 +88,7 @@ class Head:
         return relief
 
     def _lit(self, relief: Plane) -> Plane:
-        """Brightness of a matt surface (ambient and Lambert), about 1 where it faces the camera."""
+        """Light a matt surface (ambient and Lambert), about 1 where it faces the camera."""
         relief = cv2.GaussianBlur(relief, (0, 0), max(0.02 * self.unit, 0.6))
         slope_v, slope_u = np.gradient(relief, np.float32(1 / self.unit))
         towards = self._light[2] - slope_u * self._light[0] - slope_v * self._light[1]
@@ -97,14 +97,14 @@ class Head:
         return lit
 
     def _grain(self, grain_u: float, grain_v: float) -> Plane:
-        """Smooth noise of about unit deviation with blobs of the given size in face units."""
+        """Draw smooth noise of about unit deviation with blobs of the given size in face units."""
         cells = int((BOTTOM - TOP) / grain_v), int((RIGHT - LEFT) / grain_u)
         noise = self._random.standard_normal(cells).astype(np.float32)
         smooth: Plane = cv2.resize(noise, self._u.shape[::-1], interpolation=cv2.INTER_CUBIC)
         return smooth
 
     def _skin(self) -> Image:
-        """Colour of the skin before any light falls on it."""
+        """Colour the skin as it is before any light falls on it."""
         who, u, v, side = self.who, self._u, self._v, np.abs(self._u)
         image: Image = np.empty((*u.shape, 3), np.float32)
         image[:] = who.skin

@@ -37,15 +37,15 @@ class _Reader:
         self._next = iter(latents.tolist())
 
     def normal(self, deviation: float) -> float:
-        """A normal number with mean 0."""
+        """Read a normal number with mean 0."""
         return float(deviation * next(self._next))
 
     def uniform(self, low: float, high: float) -> float:
-        """A uniform number: the latent's own quantile."""
+        """Read a uniform number: the latent's own quantile."""
         return float(low + (high - low) * ndtr(next(self._next)))
 
     def colour(self, anchors: tuple[tuple[int, int, int], ...]) -> Colour:
-        """A colour between two neighbouring anchors, and a little beside."""
+        """Read a colour between two neighbouring anchors, and a little beside."""
         place = min(self.uniform(0, len(anchors) - 1), len(anchors) - 1 - 1e-9)
         low = int(place)
         here, there = np.array(anchors[low]), np.array(anchors[low + 1])
@@ -141,7 +141,7 @@ class Person(NamedTuple):
         return cls(rng.standard_normal(_LATENTS), cloth, int(rng.integers(2**31)))
 
     def turned(self, other: "Person", degrees: float) -> "Person":
-        """This person, turned towards another: at 0 degrees this one's face and light, at 90 the other's.
+        """Turn this person towards another: at 0 degrees this one's face and light, at 90 the other's.
 
         With independent normal latents, cos(a) x + sin(a) y has the distribution of x whatever a is.
         """
@@ -149,7 +149,7 @@ class Person(NamedTuple):
         return self._replace(latents=np.cos(angle) * self.latents + np.sin(angle) * other.latents)
 
     def look(self) -> tuple[Identity, tuple[float, float, float]]:
-        """The traits, and the direction towards the light (u, v, towards the camera)."""
+        """Derive the traits and the direction towards the light (u, v, towards the camera)."""
         latents = _Reader(self.latents)
         who = Identity.read(latents, self.cloth, self.texture)
         side = latents.uniform(-1, 1)

@@ -18,7 +18,7 @@ _GRAIN_MARGIN = 64  # the camera's grain is one noise picture, larger than the f
 class Pose(NamedTuple):
     """The head in one frame.
 
-    `x`, `y`: middle of the face in pixels; `unit`: pixels a face unit; `roll`: degrees; `turn`: the face's
+    `x`, `y`: middle of the face in pixels; `unit`: pixels per face unit; `roll`: degrees; `turn`: the face's
     width as a part of its width from the front; `eyes`, `mouth`: indices of EYE_STATES and MOUTH_STATES.
     """
 
@@ -31,7 +31,7 @@ class Pose(NamedTuple):
     mouth: int
 
     def matrix(self, texture_unit: float) -> Float32[np.ndarray, "2 3"]:
-        """Affine map from the pixels of a head's texture (`texture_unit` per face unit) to the frame's."""
+        """Build the affine map from a head's texture (`texture_unit` pixels per face unit) to the frame."""
         angle = np.deg2rad(self.roll)
         across = np.array([np.cos(angle), np.sin(angle)]) * self.turn
         down = np.array([-np.sin(angle), np.cos(angle)])
@@ -72,7 +72,7 @@ class Motion:
         self._blinks = np.cumsum(rng.uniform(1.2, 3.5, 400)) - rng.uniform(0, 2)
 
     def at(self, seconds: float) -> Pose:
-        """The pose at a time."""
+        """Compute the pose at a time."""
         x, y, zoom, roll, turn = (wave(seconds) for wave in self._sway)
         since_blink = float(np.abs(self._blinks - seconds).min())
         speaks = self._pause(seconds) > -0.35
@@ -141,11 +141,11 @@ class Scene:
         return Look(self.head(who, light), picture, cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
 
     def head(self, who: Identity, light: tuple[float, float, float]) -> Head:
-        """A head as this scene's camera sees it."""
+        """Draw a head as this scene's camera sees it."""
         return Head(who, light, self.unit, self._blur)
 
     def poses(self, count: int, fps: Fraction) -> Iterator[Pose]:
-        """The poses of `count` frames, in time order."""
+        """List the poses of `count` frames, in time order."""
         return (self._motion.at(index / float(fps)) for index in range(count))
 
     def frame(self, index: int, pose: Pose, look: Look, patch: Patch | None = None) -> Planes:
@@ -178,12 +178,12 @@ class Scene:
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number whose logarithm is uniform."""
+    """Draw a number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _room(rng: np.random.Generator, size: tuple[int, int]) -> Image:
-    """A wall with a gradient, wallpaper and a few things on it, more or less out of focus."""
+    """Draw a wall with a gradient, wallpaper and a few things on it, more or less out of focus."""
     width, height = size
     wall = rng.uniform(50, 200) + rng.normal(0, 10, 3)
     across, down = (np.linspace(rng.uniform(-30, 30), rng.uniform(-30, 30), n) for n in size)

@@ -78,7 +78,7 @@ def _reason(error: Exception, place: str, video: str) -> str:
 
 
 def find_videos(source: Source, wanted: Sequence[str]) -> dict[str, Video]:
-    """The videos of a source that are wanted, by name.
+    """Find the videos of a source that are wanted, by name.
 
     Raises:
         UserError: When none of them is there.

@@ -29,7 +29,7 @@ class OfFrames(Protocol):
     """A corruption of single frames."""
 
     def corrupted(self, images: Images, level: int, rng: np.random.Generator) -> Images:
-        """The frames as this level leaves them; the originals stay as they are."""
+        """Change the frames as this level does; the originals stay as they are."""
 
 
 @runtime_checkable
@@ -37,7 +37,7 @@ class OfFiles(Protocol):
     """A corruption of the whole video file."""
 
     def transcoded(self, source: Path, folder: Path, level: int) -> Path:
-        """A new video file inside `folder`."""
+        """Make a new video file inside `folder`."""
 
 
 class Jpeg(NamedTuple):
@@ -154,7 +154,7 @@ class Condition(NamedTuple):
         return isinstance(CORRUPTIONS[self.corruption], OfFiles)
 
     def apply(self, images: Images, video: str) -> Images:
-        """The frames of a video after a corruption of frames; others leave them as they are.
+        """Corrupt the frames of a video; a corruption of files leaves them as they are.
 
         Args:
             images: Frames in time order, RGB.
@@ -168,7 +168,7 @@ class Condition(NamedTuple):
 
     @contextmanager
     def file(self, path: Path) -> Iterator[Path]:
-        """The video file after a corruption of files, gone after the block; others give `path` itself.
+        """Give the corrupted video file, gone after the block; a corruption of frames gives `path` itself.
 
         Raises:
             FrameError: When the video cannot be decoded or encoded.
@@ -182,7 +182,7 @@ class Condition(NamedTuple):
 
 
 def conditions(wanted: str | Sequence[str]) -> list[Condition]:
-    """The conditions that words name: "all", a corruption ("jpeg": all its levels), or one level ("jpeg-3").
+    """List the conditions that words name: "all", a corruption ("jpeg": all its levels), a level ("jpeg-3").
 
     Raises:
         UserError: When a word names no corruption or no level.
@@ -223,7 +223,7 @@ def _noisy(image: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndar
 
 
 def _exposure(stops: float) -> UInt8[np.ndarray, " 256"]:
-    """What each intensity becomes when the light is doubled `stops` times."""
+    """Tabulate what each intensity becomes when the light is doubled `stops` times."""
     encoded = np.arange(256) / 255
     linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     scaled = np.clip(linear * 2.0**stops, 0, 1)

@@ -25,7 +25,7 @@ class DataSet(NamedTuple):
         """Read a cache's manifest.
 
         Raises:
-            UserError: When there is no cache, no clip can be used, or clips were made with several profiles.
+            UserError: When the cache is absent, holds no usable clip, or its clips have several profiles.
         """
         cache = FaceCache(folder)
         rows = [row for row in cache.rows() if row.status == "ok"]
@@ -50,6 +50,6 @@ class DataSet(NamedTuple):
 
 
 def fingerprint(rows: list[Row]) -> str:
-    """A short hash of all that decides what is scored on these clips."""
+    """Hash all that decides what is scored on these clips."""
     lines = [f"{row.video},{row.label},{row.group},{row.split},{row.profile}" for row in rows]
     return sha256("\n".join(lines).encode()).hexdigest()[:12]

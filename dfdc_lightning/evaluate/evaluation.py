@@ -168,10 +168,10 @@ class Evaluations:
 
 
 def finished_runs(root: Path, study: str) -> list[Path]:
-    """The folders of a study's finished runs, in order of experiment and seed.
+    """List the folders of a study's finished runs, in order of experiment and seed.
 
     Raises:
-        UserError: When there is none.
+        UserError: When no run of the study is finished.
     """
     found = sorted(
         (folder for folder in (root / study).glob("*/*") if folder.name.isdecimal()),

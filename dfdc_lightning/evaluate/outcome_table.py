@@ -10,7 +10,7 @@ from dfdc_lightning.results.measures import measure
 
 
 def outcomes(records: Sequence[Record]) -> str:
-    """Markdown tables of all that is finished for these records' models and data sets."""
+    """Write in Markdown all that is finished for these records' models and data sets."""
     plain = Table("plain", "", "", ["run", "data", "videos", "without score", "AUROC", "AUROC at home"], [])
     levels = Table("levels", "", "", ["run", "data", "corruption", *(f"level {k}" for k in LEVELS)], [])
     for record in records:

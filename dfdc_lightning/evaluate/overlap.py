@@ -10,7 +10,7 @@ from dfdc_lightning.faces.cache import CacheError, FaceCache
 
 @lru_cache(maxsize=4)  # runs of one study learned from the same clips
 def copies(own: Path, learned: tuple[str, ...], other: Path, videos: tuple[str, ...]) -> dict[str, str]:
-    """The videos of one cache that show what a video of another shows, and which.
+    """Find the videos of one cache that show what a video of another shows, and name that one.
 
     Args:
         own: The cache that a run learned from.

@@ -98,11 +98,11 @@ class Record(AbstractContextManager["Record"]):
         self._lock.close()
 
     def place(self, condition: str) -> Path:
-        """The folder of one condition's scores."""
+        """Say in which folder one condition's scores lie."""
         return folder_of(self.subject.folder, self.data.name, condition)
 
     def lacks(self, condition: str, video: str) -> bool:
-        """Whether a video is wanted in a condition and nothing is known of it."""
+        """Say whether a video is wanted in a condition and nothing is known of it."""
         wanted = not self.fault and condition in self.conditions and video in self.names
         return wanted and video not in self._scores[condition] and video not in self._reasons[condition]
 

@@ -39,7 +39,7 @@ def score_clips(data: DataSet, records: Sequence[Record], done: Tally) -> None:
 def _faces(
     data: DataSet, rows: Sequence[Row]
 ) -> Iterator[tuple[str, UInt8[np.ndarray, "t 3 h w"] | UserError]]:
-    """The faces of each row, or what is wrong with its file."""
+    """Read the faces of each row, or say what is wrong with its file."""
     for row in rows:
         try:
             yield row.video, data.cache.read_faces(row.video)

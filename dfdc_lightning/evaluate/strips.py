@@ -20,7 +20,7 @@ _NO_FACE = 200  # grey of a level at which no face is found
 def write_strips(
     records: Sequence[Record], corruptions: Sequence[str], video: Video, task: CorruptedFaces
 ) -> None:
-    """Write a picture per corruption beside the scores, where there is none yet.
+    """Write a picture per corruption beside the scores; one that exists stays.
 
     Args:
         records: All on one data set.
@@ -42,7 +42,7 @@ def write_strips(
 def _strip(
     plain: UInt8[np.ndarray, "t 3 s s"], levels: Sequence[UInt8[np.ndarray, "t 3 s s"] | str]
 ) -> UInt8[np.ndarray, "s w 3"]:
-    """The middle frame of each."""
+    """Put the middle frames of the conditions side by side."""
     middle = len(plain) // 2
     empty = np.full(plain.shape[1:], _NO_FACE, np.uint8)
     tiles = [plain[middle], *(empty if isinstance(faces, str) else faces[middle] for faces in levels)]

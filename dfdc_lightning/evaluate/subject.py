@@ -33,7 +33,7 @@ class Learned(NamedTuple):
     doubt: str = ""
 
     def holds(self, row: Row) -> bool:
-        """Whether a video, or what it was made from, is among them."""
+        """Say whether a video, or what it was made from, is among them."""
         return any(name in self.videos for name in (row.video, *filter(None, row.original.split("/"))))
 
 
@@ -82,7 +82,7 @@ class Subject:
 
     @cached_property
     def learned(self) -> Learned:
-        """What must not be scored."""
+        """What the model was trained or chosen on, which must not be scored."""
         if self.run is None:
             return Learned(doubt="an export does not say which videos it was trained on")
         assert self.cache is not None
@@ -113,7 +113,7 @@ class Subject:
         )
 
     def wanted(self, data: DataSet) -> tuple[list[Row], list[str], bool]:
-        """The clips of a data set that this model may be tested on.
+        """Choose the clips of a data set that this model may be tested on.
 
         Returns:
             Their rows, the names of videos it was trained on, and whether these are the run's own test clips.
@@ -140,7 +140,7 @@ class Subject:
 
 
 def preparing(preparation: FacePreparation) -> str:
-    """The words for prepare_faces.py that make faces in this way."""
+    """Give the words for prepare_faces.py that make faces in this way."""
     detector = preparation.face_detector
     usual = {key: value.default for key, value in signature(type(detector)).parameters.items()}
     words = [f"{key}={getattr(preparation, key)}" for key in ("frames", "size", "margin", "smoothing")]

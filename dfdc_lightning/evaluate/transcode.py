@@ -64,7 +64,7 @@ def _stream(container: Any, image: np.ndarray, rate: Fraction, crf: int) -> Any:
 
 
 def _scaled(image: np.ndarray, short_side: int | None) -> np.ndarray:
-    """The picture at its new size; both sides even, as 4:2:0 needs."""
+    """Scale the picture down to its new size; both sides are even, as 4:2:0 needs."""
     height, width = image.shape[:2]
     scale = 1.0 if short_side is None else min(1.0, short_side / min(height, width))
     size = tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))

@@ -106,7 +106,7 @@ def prepare(
 
 
 def _known(cache: FaceCache, redo: Collection[str], profile: str) -> dict[str, Row]:
-    """The rows of earlier runs that need not be made again."""
+    """Choose the rows of earlier runs that need not be made again."""
     rows = {row.video: row for row in (cache.rows() if cache.manifest.is_file() else [])}
     rows.update({row.video: row for row in noted_rows(cache.root)})
     if others := sorted({row.profile for row in rows.values()} - {profile}):
@@ -123,7 +123,7 @@ def _known(cache: FaceCache, redo: Collection[str], profile: str) -> dict[str, R
 
 
 def _known_before(stages: Sequence[Stage], known: Mapping[str, Row], task: VideoTask) -> dict[str, Row]:
-    """The outcomes before anything is decoded: what is known, and what the listing says of the rest."""
+    """Collect the outcomes before anything is decoded: known ones, and what the listing says of the rest."""
     outcomes = {name: row for name, row in known.items() if row.status not in LISTING_STATUSES}
     for video in _listed(stages):
         if video.name in outcomes:
@@ -140,7 +140,7 @@ def _known_before(stages: Sequence[Stage], known: Mapping[str, Row], task: Video
 
 
 def _candidates(stages: Sequence[Stage], outcomes: Mapping[str, Row]) -> list[Candidate]:
-    """What the listing names, and videos of earlier runs that it does not name any more."""
+    """List what the listing names, and videos of earlier runs that it does not name any more."""
     listed = [
         Candidate(video.name, video.label, video.original, video.part, video.person, video.official)
         for video in _listed(stages)
@@ -174,7 +174,7 @@ def _prepared(
 def _left(
     stages: Sequence[Stage], quota: Quota, outcomes: Mapping[str, Row], shard: Shard
 ) -> dict[int, list[Video]]:
-    """The videos still to be tried, by the number of their stage."""
+    """List the videos still to be tried, by the number of their stage."""
     pending = quota.pending({name: row.status == "ok" for name, row in outcomes.items()})
     ours = {name for name in pending if shard_of(name, shard.n) == shard.number}
     return {

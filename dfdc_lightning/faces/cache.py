@@ -88,18 +88,18 @@ class FaceCache:
 
     @property
     def manifest(self) -> Path:
-        """Path of manifest.csv."""
+        """Where manifest.csv lies."""
         return self.root / "manifest.csv"
 
     def clip_path(self, video: str) -> Path:
-        """Path of one video's clip file."""
+        """Say where one video's clip file lies."""
         return self.root / "clips" / f"{video}.npz"
 
     def rows(self) -> list[Row]:
         """Read every row of the manifest; they are sorted by video.
 
         Raises:
-            CacheError: When there is no manifest, or it has other columns or is damaged.
+            CacheError: When the manifest is absent, has other columns or is damaged.
         """
         if not self.manifest.is_file():
             raise CacheError(
@@ -190,7 +190,7 @@ def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 
 
 def split_hash(rows: Sequence[Row]) -> str:
-    """A short hash of which usable video with which label lies in which split."""
+    """Hash which usable video with which label lies in which split."""
     lines = [
         f"{row.split},{row.video},{row.label}" for row in rows if row.status == "ok" and row.split in SPLITS
     ]

@@ -50,7 +50,7 @@ class FacePreparation:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that changes pixels, as JSON values; `from_settings` builds the same again."""
+        """All that changes pixels, as JSON values; `from_settings` builds the same again."""
         return {
             "revision": REVISION,
             "frames": self.frames,
@@ -62,7 +62,7 @@ class FacePreparation:
 
     @property
     def profile(self) -> str:
-        """Short fingerprint of `settings`."""
+        """Short hash that changes whenever one of the `settings` does."""
         return profile_of(self.settings)
 
     @classmethod
@@ -112,15 +112,15 @@ class FacePreparation:
         """Read the frames of a video.
 
         Raises:
-            FrameError: When there are none ("unreadable") or too few ("too_short").
+            FrameError: When the video gives none ("unreadable") or too few ("too_short").
         """
         return read_frames(path, self.frames)
 
     def persons(self, frames: Frames, path: Path) -> list[Track]:
-        """Every person in these frames of the video at `path`, the one found longest first.
+        """Follow every person through the frames of the video at `path`; the one found longest comes first.
 
         Raises:
-            FrameError: "no_face" when there is none.
+            FrameError: "no_face" when none is found.
         """
         found = follow(frames.images, [self.face_detector.find(image) for image in frames.images])
         if not found:
@@ -135,13 +135,13 @@ class FacePreparation:
 
 
 def _recorded(kind: type[Any]) -> str:
-    """The name by which `_class_of` finds the class again."""
+    """Choose the name by which `_class_of` finds the class again."""
     path = f"{kind.__module__}.{kind.__qualname__}"
     return next((name for name, ours in _RECORDED.items() if ours is kind), path)
 
 
 def _class_of(path: str) -> type[Any]:
-    """The face detector of that name; a record that somebody sent must not be able to start anything else."""
+    """Find the face detector of that name; a record from somebody else must not start anything else."""
     if ours := _RECORDED.get(path):
         return ours
     module, _, name = path.rpartition(".")

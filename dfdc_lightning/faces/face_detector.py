@@ -47,11 +47,11 @@ class Haar:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `FaceDetector.settings`."""
+        """Both arguments: each changes which faces are found."""
         return {"long_side": self.long_side, "neighbours": self.neighbours}
 
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
-        """See `FaceDetector.find`."""
+        """Run the cascade on the equalised grey image; its smallest face is a sixteenth of the long side."""
         small, scale = reduced(image, self.long_side)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
         smallest = max(24, max(grey.shape) // 16)
@@ -70,7 +70,7 @@ def _cascade() -> Any:
 
 
 def reduced(image: UInt8[np.ndarray, "h w 3"], long_side: int) -> tuple[UInt8[np.ndarray, "h2 w2 3"], float]:
-    """The image with at most `long_side` pixels on its long side, and the factor back to its own pixels."""
+    """Reduce an image to `long_side` pixels on its long side; also give the factor back to its own pixels."""
     scale = max(image.shape) / long_side
     if scale <= 1:
         return image, 1.0

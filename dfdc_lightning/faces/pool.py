@@ -35,7 +35,7 @@ class WorkerFailure(Enum):
     CRASHED = "crashed"
 
     def sentence(self, timeout: float) -> str:
-        """What it means for the video, given the seconds that the pool allowed."""
+        """Say what it means for the video, given the seconds that the pool allowed."""
         if self is WorkerFailure.TIMEOUT:
             return f"it was not done after {timeout:g} seconds"
         return f"its decoder crashed {_ATTEMPTS} times"

@@ -11,19 +11,19 @@ from dfdc_lightning.faces.cache import CacheError
 
 
 def profile_of(settings: Mapping[str, Any]) -> str:
-    """Short fingerprint of the settings that change pixels."""
+    """Hash the settings that change pixels."""
     text = json.dumps(settings, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def read_profile(root: Path) -> dict[str, Any]:
-    """The settings that a cache's clips were made with.
+    """Read the settings that a cache's clips were made with.
 
     Args:
         root: The cache's folder.
 
     Raises:
-        CacheError: When there is no profile.json or it is damaged.
+        CacheError: When profile.json is absent or damaged.
     """
     path = Path(root) / "profile.json"
     if not path.is_file():

@@ -96,7 +96,7 @@ def _profile(cache: FaceCache, rows: Sequence[Row]) -> tuple[dict[str, Any], lis
 
 
 def _leaks(rows: Sequence[Row]) -> list[str]:
-    """Groups in two splits: by the recorded group, and by `original` itself."""
+    """Find groups in two splits: by the recorded group, and by `original` itself."""
     connected = group_of([Candidate(row.video, row.label, row.original, person=row.person) for row in rows])
     faults = []
     for what, group in (

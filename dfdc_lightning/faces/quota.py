@@ -47,7 +47,7 @@ class Quota:
         self.per_label, self.balanced = per_label, balanced
 
     def pending(self, good: Mapping[str, bool]) -> list[str]:
-        """The videos still to be tried, given which of those that were tried are good."""
+        """List the videos still to be tried, given which of those that were tried are good."""
         waiting: list[str] = []
         for cell, queue in self.queues.items():
             hopeful = 0
@@ -60,7 +60,7 @@ class Quota:
         return waiting
 
     def used(self, good: Mapping[str, bool]) -> dict[str, str]:
-        """The split of every video that is used."""
+        """Say in which split every video lies that is used."""
         result = {}
         for split in SPLITS:
             usable = [
@@ -76,7 +76,7 @@ class Quota:
         return result
 
     def rows(self, outcomes: Mapping[str, Row]) -> list[Row]:
-        """The manifest's rows: every video that was tried, with its group and, if it is used, its split."""
+        """Make the manifest's rows: every video that was tried, its group and, if it is used, its split."""
         used = self.used({name: row.status == "ok" for name, row in outcomes.items()})
         return [
             row._replace(group=self.group.get(name, ""), split=used.get(name, ""))

@@ -37,12 +37,12 @@ class Shard(NamedTuple):
 
 
 def journals(root: Path) -> list[Path]:
-    """The journals of all shards of a cache: the rows found since its manifest was last written."""
+    """List the journals of all shards: the rows found since the cache's manifest was last written."""
     return sorted((root / "journal").glob("*.jsonl"))
 
 
 def journal_of(root: Path, shard: Shard) -> Journal:
-    """The journal that one shard of a cache writes, one row per line."""
+    """Open the journal that one shard of a cache writes, one row per line."""
     return Journal(root / "journal" / f"{shard.number}-of-{shard.n}.jsonl")
 
 

@@ -40,7 +40,7 @@ class Splitter(Protocol):
         """How a quota is divided over the splits."""
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """The split of each video that may be used, from the groups: name → members."""
+        """Choose the split of each video that may be used, from the groups: name → members."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ByGroup:
     name: ClassVar[str] = "by_group"
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """See `Splitter.assign`."""
+        """Give each group, in the order of the hashes, to the split whose shares it completes best."""
         totals = {label: sum(_count(members, label) for members in groups.values()) for label in LABELS}
         kinds = [label for label in LABELS if totals[label]]
         whole = min((totals[label] for label in kinds), default=0)
@@ -93,7 +93,7 @@ class ByVideo(ByGroup):
     name: ClassVar[str] = "by_video"
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """See `Splitter.assign`."""
+        """Deal every video as a group of its own."""
         return super().assign({video.name: [video] for members in groups.values() for video in members})
 
 
@@ -114,11 +114,11 @@ class ByOfficial:
 
     @property
     def fractions(self) -> Mapping[str, float]:
-        """Shares in which a quota is divided; the data set's own sizes count where there is no quota."""
+        """How a quota is divided; without one the data set's own sizes count."""
         return FRACTIONS
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """See `Splitter.assign`.
+        """Repeat what the data set says; its training videos give the validation videos that it lacks.
 
         Raises:
             UserError: When the data set says nothing of splits.
@@ -163,12 +163,12 @@ class ByPart:
 
     @property
     def fractions(self) -> Mapping[str, float]:
-        """Shares in proportion to the number of parts."""
+        """How a quota is divided: in proportion to the number of parts."""
         sizes = {split: len(parts) for split, parts in self._ranges().items()}
         return {split: size / sum(sizes.values()) for split, size in sizes.items()}
 
     def assign(self, groups: Mapping[str, Sequence[Candidate]]) -> dict[str, str]:
-        """See `Splitter.assign`.
+        """Give each group the split in whose parts all its members lie.
 
         Raises:
             UserError: When a video lies in no numbered part.
@@ -212,7 +212,7 @@ class ByPart:
 
 
 def group_of(videos: Iterable[Candidate], joined: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
-    """The group of each video: what `original` and `person` connect, called after its first source.
+    """Find each video's group: what `original` and `person` connect, called after its first source.
 
     Sources need not be listed themselves: two fakes of one absent video are still one group.
 
@@ -246,7 +246,7 @@ def group_of(videos: Iterable[Candidate], joined: Iterable[tuple[str, str]] = ()
 
 
 def torn(groups: Mapping[str, str], splits: Mapping[str, str]) -> dict[str, set[str]]:
-    """The groups that lie in several splits, with these: a test on them meets what was trained on.
+    """List the groups that lie in several splits, with these: a test on them meets what was trained on.
 
     Args:
         groups: The group of each video.
@@ -259,12 +259,12 @@ def torn(groups: Mapping[str, str], splits: Mapping[str, str]) -> dict[str, set[
 
 
 def names(several: str) -> list[str]:
-    """The names in "a/b", of which there may be one or none."""
+    """Split "a/b" into its names; it may hold one or none."""
     return several.split("/") if several else []
 
 
 def order(seed: int, name: str) -> bytes:
-    """A place in a queue; it follows from the name and the seed alone."""
+    """Compute a place in a queue, which follows from the name and the seed alone."""
     return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=16).digest()
 
 

@@ -23,7 +23,7 @@ def record_split(root: Path, splitter: Splitter, rows: Sequence[Row], labels: st
 
 
 def read_split(root: Path) -> dict[str, Any]:
-    """What `record_split` wrote; empty for a cache of an earlier version, or a damaged record."""
+    """Read what `record_split` wrote; empty for a cache of an earlier version, or a damaged record."""
     try:
         content = json.loads((Path(root) / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -32,7 +32,7 @@ def read_split(root: Path) -> dict[str, Any]:
 
 
 def split_facts(rows: Sequence[Row]) -> dict[str, Any]:
-    """How many groups are used, how many lie in several splits, and whether the split leaks by that."""
+    """Count the groups that are used and those in several splits, and say whether the split leaks."""
     groups = {row.video: row.group for row in rows if row.split}
     n_torn = len(torn(groups, {row.video: row.split for row in rows if row.split}))
     return {"leaky": n_torn > 0, "groups": len(set(groups.values())), "torn": n_torn}

@@ -37,7 +37,7 @@ class _Person:
     def strangeness(
         self, time: int, box: Float32[np.ndarray, " 4"], colours: Float32[np.ndarray, " k"]
     ) -> float | None:
-        """How much a face differs from this person; None where it cannot be the same."""
+        """Measure how much a face differs from this person; None where it cannot be the same."""
         side, last = _side(box), _side(self.boxes[-1])
         step = float(np.hypot(*(_centre(box) - _centre(self.boxes[-1])))) / np.sqrt(side * last)
         parts = (
@@ -99,7 +99,7 @@ def _ranked(tracks: list[Track]) -> list[Track]:
 
 
 def _colours(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) -> Float32[np.ndarray, " k"]:
-    """Histograms of the colours in and around a face: a movement changes them little, a cut much."""
+    """Count the colours in and around a face: a movement changes them little, a cut much."""
     (x, y), reach = _centre(box), _side(box)
     height, width = image.shape[:2]
     left, right = (int(np.clip(edge, 0, width)) for edge in (x - reach, x + reach + 1))
@@ -116,7 +116,7 @@ def _colours(image: UInt8[np.ndarray, "h w 3"], box: Float32[np.ndarray, " 4"]) 
 
 
 def _distance(a: Float32[np.ndarray, " k"], b: Float32[np.ndarray, " k"]) -> float:
-    """Hellinger distance of two distributions, 0 to 1."""
+    """Compute the Hellinger distance of two distributions, 0 to 1."""
     return float(np.sqrt(max(0.0, 1.0 - float(np.sqrt(a * b).sum()))))
 
 

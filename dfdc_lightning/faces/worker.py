@@ -60,7 +60,7 @@ class VideoTask:
         return row._replace(n_found=int(clip.found.sum()))
 
     def blank(self, video: Video) -> Row:
-        """The row of a video that nobody has opened yet."""
+        """Make the row of a video that nobody has opened yet."""
         return Row(
             video.name,
             video.label,
@@ -73,7 +73,7 @@ class VideoTask:
         )
 
     def failed(self, video: Video, failure: WorkerFailure, timeout: float) -> Row:
-        """The row of a video whose worker gave no answer."""
+        """Make the row of a video whose worker gave no answer."""
         return self.blank(video)._replace(status=failure.value, detail=failure.sentence(timeout))
 
 
@@ -87,7 +87,7 @@ def fault_of(error: Exception) -> tuple[str, str]:
         The status for its row and a sentence.
 
     Raises:
-        UserError: The error itself, where it is no video's fault: a missing face detector, say.
+        UserError: The error itself, where the cause is not the video: a missing face detector, say.
     """
     if isinstance(error, FrameError):
         return error.status, str(error)

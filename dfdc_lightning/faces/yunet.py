@@ -51,12 +51,12 @@ class YuNet:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `FaceDetector.settings`."""
+        """The network by its sha256, wherever its file lies, and both arguments."""
         sha256 = self.sha256 if self.model is None else sha256_of(self._file())
         return {"sha256": sha256, "long_side": self.long_side, "threshold": self.threshold}
 
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
-        """See `FaceDetector.find`."""
+        """Run the network on the reduced image; small ones are extended, as it needs `SMALLEST_SIDE`."""
         small, scale = reduced(image, self.long_side)
         small = _at_least(small, SMALLEST_SIDE)
         network = _network(self._file(), self.threshold)
@@ -78,7 +78,7 @@ class YuNet:
 
 @cache
 def _network(model: Path, threshold: float) -> Any:
-    """Load the network once per process. It is no part of the object, which must travel to workers."""
+    """Load the network once per process; the object, which travels to workers, goes without it."""
     try:
         return cv2.FaceDetectorYN.create(str(model), "", (320, 320), threshold)
     except cv2.error as error:
@@ -94,7 +94,7 @@ def _fetched_once(sha256: str) -> Path:
 
 
 def _at_least(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The image with black to its right and below where it has fewer pixels than `side`."""
+    """Put black to the right and below where the image has fewer pixels than `side`."""
     down, right = (max(0, side - pixels) for pixels in image.shape[:2])
     if not (down or right):
         return image
@@ -104,7 +104,7 @@ def _at_least(image: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray,
 
 
 def model_folder() -> Path:
-    """Where fetched models are kept: $DFDC_LIGHTNING_MODELS, or a folder in the platform's cache folder."""
+    """Say where fetched models lie: $DFDC_LIGHTNING_MODELS, or a folder in the platform's cache folder."""
     if chosen := os.environ.get("DFDC_LIGHTNING_MODELS"):
         return Path(chosen)
     if sys.platform == "darwin":
@@ -115,12 +115,12 @@ def model_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file's content."""
+    """Compute the hexadecimal sha256 of a face detector's file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def fetched(address: str, sha256: str) -> Path:
-    """The file with this sha256 in the user's cache folder; fetched from `address` the first time.
+    """Find the file with this sha256 in the user's cache folder; fetch it from `address` the first time.
 
     Raises:
         UserError: When it cannot be fetched, kept or is not the file it should be; names the ways to get it.

@@ -45,7 +45,7 @@ def wandb_where_a_key_is(**settings: Any) -> L.Callback:
 
 
 def wandb_mode() -> Mode:
-    """What WANDB_MODE says, or else online only where a key is, so that W&B never asks for one."""
+    """Obey WANDB_MODE, or else be online only where a key is, so that W&B never asks for one."""
     wish = os.environ.get("WANDB_MODE", "")
     if wish in get_args(Mode):
         return cast("Mode", wish)

@@ -55,7 +55,7 @@ class Mirror(L.Callback):
         raise NotImplementedError
 
     def close(self, failed: bool) -> None:
-        """End: everything has been shown, or the run failed."""
+        """Stop following: everything has been shown, or the run failed."""
         raise NotImplementedError
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:

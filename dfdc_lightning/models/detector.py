@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from typing_extensions import override
 
 from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
@@ -24,12 +25,12 @@ from dfdc_lightning.results.result import Level
 
 
 def probabilities(logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
-    """Sigmoid in single precision; half precision would make large logits all 1."""
+    """Apply the sigmoid in single precision; half precision would make large logits all 1."""
     return torch.sigmoid(logits.float())
 
 
 def scores(logits: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
-    """Scores of clips: mean over k of the sigmoid."""
+    """Average the sigmoid over a clip's k logits."""
     return probabilities(logits).mean(1)
 
 
@@ -137,7 +138,7 @@ class Detector(L.LightningModule):
 
     @property
     def last_map(self) -> LastMap:
-        """The last output of the backbone in which features have a place in the image."""
+        """Where Grad-CAM looks: the last output in which features have a place in the image."""
         return last_map(self.backbone, passage(self.backbone))
 
     def open_layers(self, n: int) -> None:
@@ -183,12 +184,12 @@ class Detector(L.LightningModule):
         weight: float = loader.batch_sampler.weight(batch_idx, accumulated, self.trainer.num_training_batches)
         return weight
 
+    @override
     def validation_step(self, batch: Clip, batch_idx: int) -> Tensor:
-        """Logits of one batch."""
         return self._evaluate(batch, "val")
 
+    @override
     def test_step(self, batch: Clip, batch_idx: int) -> Tensor:
-        """Logits of one batch."""
         return self._evaluate(batch, "test")
 
     def on_validation_epoch_end(self) -> None:

@@ -43,7 +43,7 @@ class Passage(NamedTuple):
 
 
 def input_size(backbone: nn.Module) -> tuple[int, int]:
-    """Height and width of the images that a timm network is made for."""
+    """Look up height and width of the images that a timm network is made for."""
     embedding: Any = getattr(backbone, "patch_embed", None)
     if (size := getattr(embedding, "img_size", None)) is not None:
         return size[0], size[1]  # what a vision transformer was built with, whatever its weights are of

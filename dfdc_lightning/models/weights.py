@@ -136,5 +136,5 @@ def _sha256(path: Path, _mtime_ns: int, _size: int) -> str:
 
 
 def in_timms_order(network: str, path: Path) -> bool:
-    """Whether a file is the known one of a package, whose tensors have timm's order under other names."""
+    """Say whether a file is a package's known one, whose tensors have timm's order under other names."""
     return network in PACKAGES and sha256_of(path) == PACKAGES[network].sha256

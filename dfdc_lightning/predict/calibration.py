@@ -17,7 +17,7 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 class Calibration(NamedTuple):
-    """A threshold and its source; a temperature, or None where a score is no probability, and why."""
+    """A threshold and its source; a temperature, None where scores cannot be probabilities, and why."""
 
     threshold: float
     threshold_source: str
@@ -34,7 +34,7 @@ def calibrate(val: Scores | None, fault: str, given: float) -> Calibration:
 
     Args:
         val: Validation scores with both labels, or None.
-        fault: Why there are none.
+        fault: Why `val` is None.
         given: The threshold the run was trained with, taken where validation cannot choose one.
     """
     if val is None:

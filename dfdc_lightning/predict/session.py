@@ -35,7 +35,7 @@ class Options(NamedTuple):
 
 
 def predict(given: Sequence[str], run: Path, options: Options, face_model: str | None = None) -> None:
-    """Predictor videos and print or write what was asked for.
+    """Judge videos and print or write what was asked for.
 
     Args:
         given: Video files and folders.

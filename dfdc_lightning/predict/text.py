@@ -6,8 +6,8 @@ from dfdc_lightning.predict.decision import per_hundred
 from dfdc_lightning.predict.verdict import Person, Verdict
 
 LIMITS = (
-    f"It knows only face swaps of the kind it was trained on: {REAL} is no certificate that a video is "
-    f"genuine, {FAKE} is no proof of a forgery and says nothing of who made it or why. Voice, text and "
+    f"It knows only face swaps of the kind it was trained on: {REAL} does not certify that a video is "
+    f"genuine, {FAKE} does not prove a forgery and says nothing of who made it or why. Voice, text and "
     "everything outside the face are not examined; strong compression, filters and unusual light can "
     "mislead it."
 )

@@ -102,7 +102,7 @@ def _highest(evidence: Evidence) -> str:
     reached = f"{estimate.value:.3f} (mean of {_seeds(estimate.seeds)}{sure})"
     if len(evidence.experiments) == 1:
         return f"{best.label} reaches a test AUROC of {reached}."
-    return f"{best.label} has the highest mean test AUROC, {reached}; there is no reference to compare with."
+    return f"{best.label} has the highest mean test AUROC, {reached}; no reference to compare with was run."
 
 
 def _gap(c: Comparison) -> float:

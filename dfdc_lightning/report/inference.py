@@ -77,7 +77,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """First method minus second, of means over seeds; None with a `reason` where there is no verdict.
+    """First method minus second, of means over seeds; None with a `reason` where no verdict is possible.
 
     `df` are the degrees of freedom with which `difference` ± t × `standard_error` is `interval`.
     """
@@ -225,7 +225,7 @@ def adjusted(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def few_groups(groups: int) -> str:
-    """Why there is no interval."""
+    """Say why so few groups give no interval."""
     return (
         f"{groups} source {'group holds' if groups == 1 else 'groups hold'} one of the labels, "
         f"an interval needs {FEWEST_GROUPS}"

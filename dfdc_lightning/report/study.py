@@ -95,7 +95,7 @@ def read_study(root: Path, name: str, order: list[str]) -> Study:
         order: Experiments in the order to show them in; others follow by name.
 
     Raises:
-        UserError: When there is no such study, or it holds no run folder.
+        UserError: When the study does not exist or holds no run folder.
     """
     path = Path(root) / name
     if not path.is_dir():

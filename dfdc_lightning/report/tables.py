@@ -71,7 +71,7 @@ def one_measure(evidence: Evidence, name: str) -> Table:
     caption = (
         f"Mean over seeds{at}, its interval over seeds and videos, and SD over seeds. *Best is chosen on "
         f"test; its interval covers the choice of videos only. Study: {SOURCE}; its videos and its split are "
-        "not ours, so this is no test of either."
+        "not ours, so this tests neither."
     )
     if name == "eer":
         caption += " Intervals of EER are wider than they must be: they cover more than they say."

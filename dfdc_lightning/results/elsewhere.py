@@ -32,7 +32,7 @@ class About(NamedTuple):
 
     Attributes:
         data: Name of the face cache.
-        condition: The corruption and its level; "" where there is none.
+        condition: The corruption and its level; "" for videos as they are.
         own: Whether these are the run's own test videos.
         cache: Where the face cache lay.
         content: Fingerprint of its clips.
@@ -56,7 +56,7 @@ class About(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """The scores of one run on one data set in one condition; `fault` says why there are none."""
+    """The scores of one run on one data set in one condition; `fault` says why they cannot be used."""
 
     about: About
     scores: Scores | None
@@ -64,7 +64,7 @@ class Evaluation(NamedTuple):
 
 
 def folder_of(run: Path, data: str, condition: str = "") -> Path:
-    """The folder of one evaluation.
+    """Say in which folder one evaluation lies.
 
     Args:
         run: The run folder, or the folder of an exported model.
@@ -75,17 +75,17 @@ def folder_of(run: Path, data: str, condition: str = "") -> Path:
 
 
 def strip_of(run: Path, data: str, corruption: str) -> Path:
-    """The picture of one face as it is and at each level of a corruption."""
+    """Say where the picture lies that shows one face as it is and at each level of a corruption."""
     return folder_of(run, data) / f"{corruption}.png"
 
 
 def fingerprint_of(path: Path) -> str:
-    """A short hash of a file that tells a model's weights apart: a run's own predictions.csv."""
+    """Hash a file that tells a model's weights apart: a run's own predictions.csv."""
     return sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def read_about(folder: Path) -> About | None:
-    """What an evaluation was made with; None where there is no finished one.
+    """Read what an evaluation was made with; None before it is finished.
 
     Raises:
         UserError: When evaluation.json is damaged.
@@ -111,7 +111,7 @@ def write_evaluation(folder: Path, about: About, videos: Iterable[ScoredVideo]) 
 
 
 def read_evaluation(folder: Path) -> Evaluation | None:
-    """A finished evaluation with its scores; None where there is none.
+    """Read an evaluation's scores and what they were made with; None before it is finished.
 
     Raises:
         UserError: When evaluation.json is damaged.
@@ -124,6 +124,6 @@ def read_evaluation(folder: Path) -> Evaluation | None:
 
 
 def evaluation_folders(run: Path) -> list[Path]:
-    """The folders of a run's finished evaluations, in the order of data sets and conditions."""
+    """List the folders of a run's finished evaluations, in the order of data sets and conditions."""
     found = [*run.glob(f"{ELSEWHERE}/*/{EVALUATION}"), *run.glob(f"{ELSEWHERE}/*/*/{EVALUATION}")]
     return sorted(path.parent for path in found)

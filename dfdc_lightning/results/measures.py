@@ -42,7 +42,7 @@ class Curve(NamedTuple):
 
 
 def roc(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]) -> Curve:
-    """One point for each distinct score, and (0, 0)."""
+    """Compute the ROC curve: (0, 0), then one point for each distinct score."""
     points = np.append(np.unique(score), np.inf)[::-1]
     real, fake = np.sort(score[~label]), np.sort(score[label])
     fpr = 1 - np.searchsorted(real, points, "left") / len(real)
@@ -51,17 +51,17 @@ def roc(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]) -> Curv
 
 
 def youden_threshold(curve: Curve) -> float:
-    """The threshold with the largest TPR − FPR (Youden's J; the highest such threshold)."""
+    """Find the threshold with the largest TPR − FPR (Youden's J), the highest one of several."""
     return _between(curve, int(np.argmax(curve.tpr - curve.fpr)))
 
 
 def eer_threshold(curve: Curve) -> float:
-    """The threshold at the EER point."""
+    """Find the threshold at which false-positive and false-negative rate are closest."""
     return _between(curve, int(np.argmin(np.abs(curve.fpr - (1 - curve.tpr)))))
 
 
 def tpr_at(curve: Curve, fpr: float) -> float:
-    """The highest true-positive rate whose false-positive rate is at most `fpr`; no interpolation."""
+    """Find the highest true-positive rate whose false-positive rate is at most `fpr`, not interpolated."""
     return float(curve.tpr[curve.fpr <= fpr + 1e-12].max())
 
 
@@ -75,7 +75,7 @@ class Confusion(NamedTuple):
 
 
 def confusion(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"], threshold: float) -> Confusion:
-    """Counts at a threshold."""
+    """Count right and wrong verdicts of each label at a threshold."""
     fake = score > threshold
     return Confusion(
         int((~fake & ~label).sum()),
@@ -96,7 +96,7 @@ class Reliability(NamedTuple):
 def reliability(
     score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"], bins: int = 10
 ) -> Reliability:
-    """How often videos of a score are FAKE."""
+    """Measure how often videos of a score are FAKE."""
     index = np.minimum((score * bins).astype(np.int64), bins - 1)
     count = np.bincount(index, minlength=bins)
     filled = np.where(count > 0, count, np.nan)
@@ -108,24 +108,24 @@ def reliability(
 
 
 def calibration_error(bins: Reliability) -> float:
-    """Expected calibration error: |mean score − share of FAKE|, weighted by videos (Naeini et al., 2015)."""
+    """Average |mean score − share of FAKE| over the bins, weighted by videos (ECE; Naeini et al., 2015)."""
     gap = np.abs(np.nan_to_num(bins.score) - np.nan_to_num(bins.fake))
     return float((gap * bins.n).sum() / bins.n.sum())
 
 
 def brier(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"]) -> float:
-    """Mean squared distance of score and label."""
+    """Average the squared distance of score and label (Brier, 1950)."""
     return float(((score - label) ** 2).mean())
 
 
 def log_loss(score: Float64[np.ndarray, " v"], label: Bool[np.ndarray, " v"], least: float = 1e-7) -> float:
-    """Mean negative log-likelihood, scores kept `least` away from 0 and 1 so that it stays finite."""
+    """Average the negative log-likelihood; scores are kept `least` away from 0 and 1, so it stays finite."""
     kept = np.clip(score, least, 1 - least)
     return float(-np.log(np.where(label, kept, 1 - kept)).mean())
 
 
 def _between(curve: Curve, point: int) -> float:
-    """A threshold half-way to the next lower score, so that `score > threshold` says what the point says."""
+    """Lower a threshold half-way to the next score, so that `score > threshold` says what the point says."""
     here = min(curve.threshold[point], 1.0)
     below = curve.threshold[point + 1] if point + 1 < len(curve.threshold) else min(here, 0.0)
     return float((here + below) / 2)

@@ -83,7 +83,7 @@ def read_predictions(path: Path, level: Level) -> Predictions:
 
 
 def restricted(scores: Scores, videos: Container[str]) -> Scores:
-    """The scores of those videos alone, in the same order."""
+    """Take the scores of those videos alone, in the same order."""
     kept = [index for index, video in enumerate(scores.video) if video in videos]
     return Scores(
         [scores.video[index] for index in kept],

@@ -45,7 +45,7 @@ class Ranking:
         self.points = np.searchsorted(real, points, "left"), np.searchsorted(fake, points, "left")
 
     def measure(self, counts: Integer[np.ndarray, "b c"]) -> dict[str, Float64[np.ndarray, " b"]]:
-        """Each of MEASURES by name under b weightings.
+        """Compute each of MEASURES, by name, under b weightings.
 
         `counts[i, j]` is how often cluster j is taken in weighting i.
 
@@ -73,7 +73,7 @@ class Ranking:
         n_real: Integer[np.ndarray, " b"],
         n_fake: Integer[np.ndarray, " b"],
     ) -> Float64[np.ndarray, " b"]:
-        """Both error rates are monotone along the ROC curve: bisect for their crossing, in exact integers."""
+        """Find where both error rates cross, by bisection in exact integers: they are monotone."""
         rows = np.arange(len(n_real))
 
         def errors(point: Integer[np.ndarray, " b"]) -> tuple[np.ndarray, np.ndarray]:

@@ -61,11 +61,11 @@ class Result(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The run in a line of text."""
+        """How lines of text call the run."""
         return f"{self.experiment} seed {self.seed}"
 
     def counts(self, split: str) -> dict[str, int]:
-        """How many videos of each label a split holds."""
+        """Say how many videos of each label a split holds."""
         counts: dict[str, int] = self.data["counts"].get(split, {})
         return counts
 

@@ -146,7 +146,7 @@ class RunFolder:
 
     @property
     def cache(self) -> Path:
-        """The face cache that the run was trained on.
+        """Where the face cache lay that the run was trained on.
 
         Raises:
             UserError: When the configuration is damaged or names none.

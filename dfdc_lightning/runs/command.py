@@ -45,7 +45,7 @@ def command(
 
 
 def words(value: object) -> list[str]:
-    """One value of a configuration, or a list of them, as different texts; None is none."""
+    """Take one value of a configuration, or each one of a list, as text; None gives an empty list."""
     several = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     return list(dict.fromkeys(str(each) for each in several if each is not None))
 
@@ -76,7 +76,7 @@ def one_sentence() -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
-    """An error's own words, without what Hydra and OmegaConf add for programmers, and with what to do."""
+    """Keep an error's own words without what Hydra and OmegaConf add for programmers, and add what to do."""
     from hydra.errors import OverrideParseException
     from omegaconf.errors import MissingMandatoryValue
 

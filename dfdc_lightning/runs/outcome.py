@@ -74,7 +74,7 @@ def _with_prefix(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:
 
 
 def hardware(device: "torch.device") -> dict[str, Any]:
-    """What the run was computed on."""
+    """Describe what the run was computed on."""
     import torch
 
     on_gpu = device.type == "cuda"

@@ -75,7 +75,7 @@ class Run(RunFolder):
         return run
 
     def settled(self) -> dict[str, Any]:
-        """What the machine decided when the run was begun, and what it must go on with."""
+        """Fix what the machine decides when the run begins and what a resumed run must go on with."""
         before = self._noted_settings() if self.begun else {}
         return {key: before[key] for key in (PRECISION,) if key in before}
 
@@ -148,7 +148,7 @@ class Run(RunFolder):
         atomic.write_json(self.settings_file, self._noted_settings() | {PRECISION: precision})
 
     def resume_from(self) -> Path | None:
-        """The newest readable checkpoint of a half-done run, or None for a fresh start.
+        """Find the newest readable checkpoint of a half-done run; None means a fresh start.
 
         Raises:
             UserError: When no checkpoint can be read, or the measures of the epochs before it are missing.
@@ -207,11 +207,11 @@ class Run(RunFolder):
         return self.monitored
 
     def load_detector(self) -> "Detector":
-        """The detector of the best checkpoint, on the CPU, in evaluation mode; needs no pretrained weights.
+        """Load the detector of the best checkpoint on the CPU, in evaluation mode; needs no ImageNet weights.
 
         Raises:
-            UserError: When there is no checkpoint, it does not belong to this configuration, or that names
-                what is no part of a detector.
+            UserError: When the checkpoint is absent or of another configuration, or that names
+                what a detector does not have.
         """
         from dfdc_lightning.callbacks.checkpoints import load_weights
 

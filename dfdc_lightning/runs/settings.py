@@ -88,7 +88,7 @@ def check_values(config: DictConfig) -> None:
 
 
 def result_settings(config: DictConfig) -> dict[str, Any]:
-    """All that can change a run's results, flat: `{"optimizer.lr": 0.0003, …}`, and what files hold."""
+    """Collect all that can change a run's results, flat: `{"lr": 0.0003, …}`, and the contents of files."""
     flat = dict(_flatten(OmegaConf.to_container(config, resolve=True)))
     kept = {key: value for key, value in flat.items() if not cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
@@ -101,7 +101,7 @@ def result_settings(config: DictConfig) -> dict[str, Any]:
 
 
 def weights_content(config: DictConfig) -> str | None:
-    """The sha256 of the file that the backbone's weights are read from, or None where timm fetches them.
+    """Hash the file that the backbone's weights are read from; None where timm fetches them.
 
     Raises:
         UserError: When that file is missing, or the package that should hold it is missing or altered.
@@ -125,14 +125,14 @@ def refuse_absent_weights(config: DictConfig) -> None:
 
 @cache
 def _usable_clips(cache_folder: Path, _mtime_ns: int, _size: int) -> str:
-    """A short hash of every clip that a detector may see, and of the settings its pixels were made with."""
+    """Hash every clip that a detector may see, and the settings that its pixels were made with."""
     usable = [row for row in FaceCache(cache_folder).rows() if row.status == "ok" and row.split]
     seen = [(row.video, row.label, row.group, row.split, row.profile) for row in usable]
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:16]
 
 
 def introduction(config: DictConfig, title: str) -> str:
-    """A title and how the run differs from a plain baseline run, or all of it with print_config=true."""
+    """Say how the run differs from a plain baseline run, or all of it with print_config=true."""
     from hydra import compose
     from hydra.core.hydra_config import HydraConfig
 
@@ -168,7 +168,7 @@ def differences(plain: Any, here: Any, path: str = "") -> list[str]:
 
 
 def _compact(node: Any) -> str:
-    """`{"_target_": "a.b.Jpeg", "quality": [10, 50]}` as `Jpeg(quality=[10, 50])`."""
+    """Shorten `{"_target_": "a.b.Jpeg", "quality": [10, 50]}` to `Jpeg(quality=[10, 50])`."""
     if not isinstance(node, dict):
         return str(node)
     inner = ", ".join(f"{key}={_compact(value)}" for key, value in node.items() if key != "_target_")
@@ -176,7 +176,7 @@ def _compact(node: Any) -> str:
 
 
 def cannot_change_results(key: str) -> bool:
-    """Whether a key of the configuration only says where and how a run is watched or computed."""
+    """Say whether a key of the configuration only decides where and how a run is watched or computed."""
     return any(key == prefix or key.startswith(prefix + ".") for prefix in CANNOT_CHANGE_RESULTS)
 
 

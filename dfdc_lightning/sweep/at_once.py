@@ -26,7 +26,7 @@ _MOST_ON_A_CARD = 4  # no card was there to measure how many pay: more would mos
 
 
 def runs_at_once(configs: Iterable[DictConfig]) -> int:
-    """How many of these runs to keep going, from `at_once`; "auto" asks the machine.
+    """Decide how many of these runs to keep going, from `at_once`; "auto" asks the machine.
 
     Args:
         configs: The configurations of the runs that are going to train.
@@ -57,7 +57,7 @@ def _that_pay(configs: list[DictConfig]) -> int:
 
 
 def _step_share(config: DictConfig) -> float:
-    """Pixels of a run's batch as a share of those that `_STEP` was counted for."""
+    """Compare the pixels of a run's batch with those that `_STEP` was counted for."""
     batch = OmegaConf.select(config, "data.batch_size", default=1)
     try:
         settings = read_profile(Path(config.data.cache))
@@ -68,7 +68,7 @@ def _step_share(config: DictConfig) -> float:
 
 
 def free_memory() -> float:
-    """Bytes that new processes may use: what the kernel has, within what the control group allows."""
+    """Ask how many bytes new processes may use: what the kernel has, within what the control group allows."""
     free = float(sys.maxsize)
     information = Path("/proc/meminfo")
     if information.is_file():
@@ -82,7 +82,7 @@ def free_memory() -> float:
 
 
 def free_card_memory() -> float | None:
-    """Bytes that are free on the NVIDIA card that runs get, or None where no such card can be used."""
+    """Ask how many bytes are free on the NVIDIA card that runs get; None where no such card can be used."""
     program, visible = shutil.which("nvidia-smi"), os.environ.get("CUDA_VISIBLE_DEVICES")
     if program is None or visible == "":
         return None

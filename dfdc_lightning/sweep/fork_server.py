@@ -103,7 +103,7 @@ def _ended() -> Iterator[tuple[int, int]]:
 
 
 def holds_a_driver() -> bool:
-    """Whether an import has opened a GPU's driver, after which no fork of this process could use the GPU."""
+    """Say whether an import has opened a GPU's driver, after which no fork of this process could use it."""
     opened = Path("/proc/self/fd")
     if not opened.is_dir():
         return False
@@ -112,7 +112,7 @@ def holds_a_driver() -> bool:
 
 
 def become(script: str, arguments: Sequence[str], output: Sequence[int], server: int) -> NoReturn:
-    """In a fork: be the script as if started from the command line, and end without taking Python down.
+    """Run the script in a fork as if from the command line, and end without taking Python down.
 
     Python's own end frees every object of every module, which after a fork means to copy them first: seconds.
 
@@ -149,7 +149,7 @@ def become(script: str, arguments: Sequence[str], output: Sequence[int], server:
 
 
 def command(descriptor: int, script: str, modules: Sequence[str] = ()) -> list[str]:
-    """The command line that starts a server."""
+    """Give the command line that starts a server."""
     start = "import sys; from dfdc_lightning.sweep.fork_server import serve; "
     start += "serve(int(sys.argv[1]), sys.argv[2], sys.argv[3:])"
     return [sys.executable, "-c", start, str(descriptor), script, *modules]

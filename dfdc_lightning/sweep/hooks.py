@@ -32,7 +32,7 @@ class SweepHooks(Callback):
         self.plan: Plan | None = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """A single run: refuse values that cannot be; with plan=true show what it would do, and stop."""
+        """Refuse values of a single run that cannot be; with plan=true show what it would do, and stop."""
         HydraConfig.instance().set_config(config)  # Hydra itself does so only after this
         with one_sentence():
             check_values(config)
@@ -42,7 +42,7 @@ class SweepHooks(Callback):
                 raise SystemExit(0)
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Look at all run folders; stop here when there is nothing to train, or with plan=true."""
+        """Read the state of all runs; stop here when none is left to train, or with plan=true."""
         with one_sentence():
             self.plan = plan = planned_sweep(config)
         if config.plan:
@@ -59,7 +59,7 @@ class SweepHooks(Callback):
         atexit.register(self._sum_up)  # also when Ctrl-C or the launcher ends the sweep
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        """One line for the sweep: which run of how many, and how long the rest may take."""
+        """Print one line for the sweep: which run of how many, and how long the rest may take."""
         if self.plan is None or config.hydra.mode != RunMode.MULTIRUN:
             return
         run = self.plan.runs[config.hydra.job.num]
@@ -74,7 +74,7 @@ class SweepHooks(Callback):
         print(f"run {number + 1} of {len(self.plan.runs)}{time}: {run.title}, {run.state}", flush=True)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """The table, and exit code 1 if a run failed."""
+        """Print the table, and end with exit code 1 if a run failed."""
         atexit.unregister(self._sum_up)
         self._end()
 
@@ -90,12 +90,12 @@ class SweepHooks(Callback):
 
 
 def _one_after_another(config: DictConfig) -> bool:
-    """Whether Hydra's own launcher runs the jobs, which waits for each of them."""
+    """Say whether Hydra's own launcher runs the jobs, which waits for each of them."""
     return str(config.hydra.launcher._target_).endswith(".BasicLauncher")
 
 
 def planned_sweep(config: DictConfig) -> Plan:
-    """The runs of a sweep, from its overrides, and what is left of each.
+    """List the runs of a sweep, from its overrides, and what is left of each.
 
     Args:
         config: The configuration of the whole sweep.
@@ -140,7 +140,7 @@ def planned_sweep(config: DictConfig) -> Plan:
 
 
 def planned_run(config: DictConfig, folder: str) -> PlannedRun:
-    """What is to be done for one job."""
+    """Find out what is to be done for one job."""
     check_values(config)
     task = config.copy()
     with open_dict(task):

@@ -89,7 +89,7 @@ class Runs:
         self._over: set[Path] = set()
 
     def auroc(self, config: DictConfig) -> float:
-        """Validation AUROC of the job's run, which is started if it is not going or over; NaN without one."""
+        """Wait for the validation AUROC of the job's run, started if need be; NaN where it gives none."""
         folder = Path(HydraConfig.get().runtime.output_dir)
         if folder not in self._over:
             try:
@@ -151,7 +151,7 @@ class Runs:
         self._over.add(planned.folder)
         run = Run(planned.folder)
         if ended.status and not run.error_file.is_file():
-            run.lock()  # refused where another sweep was quicker: that is no failure of the run
+            run.lock()  # refused where another sweep was quicker, which is not a failure of the run
             command = shlex.join(["python", str(self._processes.script), *planned.arguments])
             atomic.write_text(run.error_file, "\n\n".join((ended.reason, command, ended.stderr)))
             run.unlock()

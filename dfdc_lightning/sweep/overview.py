@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
 
 
 def outcomes(plan: Plan) -> list[Outcome]:
-    """What the run folders say after the sweep."""
+    """Read what the run folders say after the sweep."""
     return [_outcome(planned) for planned in plan.runs]
 
 
@@ -41,7 +41,7 @@ def _outcome(planned: PlannedRun) -> Outcome:
 
 
 def show_outcomes(found: Sequence[Outcome]) -> str:
-    """The table at the end of a sweep."""
+    """Lay out the table that a sweep ends with."""
     rows = [("experiment", "seed", "outcome", "test AUROC", "val AUROC", "minutes")]
     for outcome in found:
         run = RunFolder(outcome.planned.folder)
@@ -61,7 +61,7 @@ def show_outcomes(found: Sequence[Outcome]) -> str:
 
 
 def show_plan(plan: Plan) -> str:
-    """The table of `plan=true`."""
+    """Lay out the table that `plan=true` prints."""
     rows = [("experiment", "seed", "plan", "epochs left", "estimate")]
     for run in plan.runs:
         left = run.epochs_left
@@ -73,7 +73,7 @@ def show_plan(plan: Plan) -> str:
 
 
 def summary(plan: Plan) -> str:
-    """One line on what a sweep will do and how long that takes."""
+    """Say in one line what a sweep will do and how long that takes."""
     counts = Counter(run.state for run in plan.runs)
     parts = [f"{counts[state]} to {state}" for state in State if counts[state]]
     if not plan.to_do:

@@ -39,7 +39,7 @@ class PlannedRun(NamedTuple):
 
     @property
     def epochs_left(self) -> int:
-        """Epochs still to be trained, by what the run folder says now."""
+        """How many epochs are still to be trained, by what the run folder says now."""
         run = RunFolder(self.folder)
         if self.state in (State.SKIP, State.REFUSE) or run.finished:
             return 0
@@ -48,7 +48,7 @@ class PlannedRun(NamedTuple):
 
 
 def script_arguments(folder: Path) -> tuple[str, ...]:
-    """The arguments with which the script runs by itself the job that Hydra's configuration describes.
+    """Give the arguments with which the script runs by itself the job that Hydra's configuration describes.
 
     Args:
         folder: The run folder.
@@ -109,7 +109,7 @@ class Plan(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """A time in words: `40 s`, `12 min`, `3 h 05 min`."""
+    """Write a time in words: `40 s`, `12 min`, `3 h 05 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -37,7 +37,7 @@ class Exit(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """One sentence on what happened."""
+        """What happened, in one sentence."""
         errors = [line for line in self.stderr.splitlines() if line.startswith("error: ")]
         if errors:
             return errors[-1].removeprefix("error: ")

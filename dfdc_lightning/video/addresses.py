@@ -14,9 +14,11 @@ import requests
 from kagglehub.clients import build_kaggle_client
 from kagglehub.config import get_kaggle_credentials
 from kagglesdk.competitions.types.competition_api_service import ApiDownloadDataFileRequest
+from typing_extensions import override
 
 from dfdc_lightning.video.cookies import cookie_header
 from dfdc_lightning.video.listing import SourceError
+from dfdc_lightning.video.remote import Locator
 
 SITE = "https://www.kaggle.com"
 STORAGE = "https://storage.googleapis.com"
@@ -30,7 +32,7 @@ _REFUSALS = {
 
 
 @dataclass(frozen=True)
-class ApiFile:
+class ApiFile(Locator):
     """A file that Kaggle's API serves to whoever has a token.
 
     Args:
@@ -42,19 +44,19 @@ class ApiFile:
     file: str
 
     @property
+    @override
     def name(self) -> str:
-        """See `Locator.name`."""
         return f"{self.file} of {self.competition}"
 
     def locate(self, session: requests.Session) -> str:
-        """Ask the API; see `Locator.locate`. The client has the token, `session` never sees it."""
+        """Ask the API; its client has the token, which `session` never sees."""
         try:
             credentials = get_kaggle_credentials()
         except ValueError as error:
             raise SourceError(f"{error}: make a new token at kaggle.com/settings") from None
         if not credentials:
             raise SourceError(
-                f"{self.name} needs Kaggle credentials and there are none: make a token at "
+                f"{self.name} needs Kaggle credentials, and none were found: make a token at "
                 "kaggle.com/settings and save it as ~/.kaggle/kaggle.json, or set KAGGLE_API_TOKEN"
             )
         request = ApiDownloadDataFileRequest()
@@ -77,7 +79,7 @@ class ApiFile:
 
 
 @dataclass(frozen=True)
-class SiteFile:
+class SiteFile(Locator):
     """An external file of a competition, which the site serves to a browser that is logged in.
 
     Args:
@@ -93,12 +95,12 @@ class SiteFile:
     cookies: Path
 
     @property
+    @override
     def name(self) -> str:
-        """See `Locator.name`."""
         return f"{self.file} of {self.competition}"
 
     def locate(self, session: requests.Session) -> str:
-        """Follow the site's redirects as far as storage; see `Locator.locate`."""
+        """Follow the site's redirects as far as storage."""
         address = f"{SITE}/c/{self.number}/datadownload/{self.file}"
         for _ in range(_MOST_REDIRECTS):
             parts = urlsplit(address)
@@ -141,7 +143,7 @@ class SiteFile:
 
 
 @dataclass(frozen=True)
-class ListedFile:
+class ListedFile(Locator):
     """A file whose signed address the user gives; it cannot be renewed.
 
     Args:
@@ -153,12 +155,12 @@ class ListedFile:
     addresses: Path
 
     @property
+    @override
     def name(self) -> str:
-        """See `Locator.name`."""
         return f"{self.file} in {self.addresses}"
 
     def locate(self, session: requests.Session) -> str:
-        """Read the list, which may have changed since; see `Locator.locate`."""
+        """Read the list, which may have changed since."""
         address = listed_addresses(self.addresses).get(self.file)
         if address is None:
             raise SourceError(

@@ -31,7 +31,7 @@ class ZipSource:
     path: str | Path
 
     def stages(self) -> Iterator[Stage]:
-        """All videos at once; see `Source.stages`."""
+        """List the members of every archive; nothing is unpacked for it."""
         root = Path(self.path)
         with readable(root):
             archives = sorted(root.glob("*.zip")) if root.is_dir() else [root]
@@ -43,7 +43,7 @@ class ZipSource:
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """A copy in the temporary folder ($TMPDIR), deleted afterwards; see `Source.open`."""
+        """Unpack the video into the temporary folder ($TMPDIR) and delete it afterwards."""
         with scratch() as copy:
             try:
                 with zipfile.ZipFile(video.path) as members:
@@ -61,7 +61,7 @@ def scratch() -> Iterator[Path]:
     """Give a place for one video: a file in the temporary folder ($TMPDIR), deleted afterwards.
 
     Raises:
-        SourceError: When there is no such folder or it cannot be written.
+        SourceError: When the folder does not exist or cannot be written.
     """
     try:
         folder = tempfile.TemporaryDirectory(prefix="dfdc-")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from dfdc_lightning.video.layout import Layout, files_in, listed, table, unnamed
 from dfdc_lightning.video.listing import Entry, SourceError
 from dfdc_lightning.video.sources import Video
@@ -23,8 +25,8 @@ class CelebDF(Layout):
 
     title: ClassVar[str] = "Celeb-DF"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List the three folders; see `Layout.videos`."""
         expected = f"Celeb-real, YouTube-real and Celeb-synthesis with *.mp4, and {_TESTING}"
         test = self._testing(root, expected)
         entries = {}
@@ -58,7 +60,7 @@ class CelebDF(Layout):
         return Entry(name, "FAKE", (original,), "Celeb-synthesis", f"{swapped[1]}/{swapped[2]}", split)
 
     def _testing(self, root: Path, expected: str) -> dict[str, str]:
-        """The testing videos with their labels; in the list 1 is REAL."""
+        """Read the testing videos with their labels; in the list 1 is REAL."""
         path = root / _TESTING
         if not path.is_file():
             raise SourceError(f"{path} is not there: expected {expected}")
@@ -84,8 +86,8 @@ class FakeAVCeleb(Layout):
     fake_audio: bool = False
     title: ClassVar[str] = "FakeAVCeleb"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List what meta_data.csv names; see `Layout.videos`."""
         where = root / "meta_data.csv"
         columns = ("source", "target1", "target2", "method", "type", "race", "gender", "path")
         rows = table(where, columns, "FakeAVCeleb's meta_data.csv beside RealVideo-RealAudio and others")

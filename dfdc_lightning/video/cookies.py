@@ -32,7 +32,7 @@ class Cookie(NamedTuple):
 
 
 def cookie_header(file: Path, host: str, path: str) -> str:
-    """The value of the header `Cookie` for one address, "name=value; …".
+    """Write the value of the header `Cookie` for one address, "name=value; …".
 
     Args:
         file: The exported cookies.

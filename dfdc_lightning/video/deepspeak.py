@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from dfdc_lightning.video.layout import Layout, listed, table
 from dfdc_lightning.video.listing import Entry
 from dfdc_lightning.video.sources import Video
@@ -21,8 +23,8 @@ class DeepSpeak(Layout):
 
     title: ClassVar[str] = "DeepSpeak"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List what the annotations name; see `Layout.videos`."""
         real = table(root / "annotations-real.csv", ("video-file", "identity"), _EXPECTED)
         fake_columns = ("video-file", "engine", "identity-source", "identity-target")
         fake = table(root / "annotations-fake.csv", fake_columns, _EXPECTED)

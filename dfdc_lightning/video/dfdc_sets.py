@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from dfdc_lightning.video.layout import Layout, listed, table
 from dfdc_lightning.video.listing import Entry, SourceError
 from dfdc_lightning.video.sources import Video
@@ -17,8 +19,8 @@ class DFDCPreview(Layout):
 
     title: ClassVar[str] = "the DFDC preview"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List what dataset.json names; see `Layout.videos`."""
         where = root / "dataset.json"
         try:
             content = json.loads(where.read_text(encoding="utf-8"))
@@ -48,8 +50,8 @@ class DFDCTest(Layout):
 
     title: ClassVar[str] = "DFDC's test set"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List what labels.csv names; see `Layout.videos`."""
         where = root / "labels.csv"
         rows = table(where, ("filename", "label"), "labels.csv (filename,label) beside the videos")
         if wrong := [row for row in rows if row["label"] not in ("0", "1")]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from dfdc_lightning.video.layout import Layout, files_in, folders_in, listed, unnamed, warn_absent
 from dfdc_lightning.video.listing import SPLITS, Entry, SourceError
 from dfdc_lightning.video.sources import Video
@@ -33,8 +35,8 @@ class FaceForensics(Layout):
     splits: str | Path | None = None
     title: ClassVar[str] = "FaceForensics++"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List originals and manipulations; see `Layout.videos`."""
         compression = compression_in(root, self.compression)
         expected = _TREE.format(compression)
         real = files_in(root / "original_sequences" / "youtube" / compression / "videos", expected)
@@ -82,8 +84,8 @@ class DeepFakeDetection(Layout):
     compression: str | None = None
     title: ClassVar[str] = "DFD"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List the actors' videos and those made from them; see `Layout.videos`."""
         compression = compression_in(root, self.compression, "actors")
         expected = (
             f"original_sequences/actors/{compression}/videos/*.mp4 and "
@@ -125,8 +127,8 @@ class DeeperForensics(Layout):
     compression: str = "c23"
     title: ClassVar[str] = "DeeperForensics"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List the manipulations and the originals; see `Layout.videos`."""
         names = self.variants or [path.name for path in folders_in(root / "manipulated_videos")]
         expected = "manipulated_videos/VARIANT/TARGET_ACTOR.mp4"
         fakes = [path for name in names for path in files_in(root / "manipulated_videos" / name, expected)]
@@ -165,10 +167,10 @@ class DeeperForensics(Layout):
 
 
 def compression_in(root: Path, wanted: str | None, kind: str = "youtube") -> str:
-    """The compression to take: the one that is wanted, or the only one that is there.
+    """Choose the compression to take: the one that is wanted, or the only one that is there.
 
     Raises:
-        SourceError: When there are none or several; says which.
+        SourceError: When the folder has none or several; says which.
     """
     there = [path.name for path in folders_in(root / "original_sequences" / kind)]
     if wanted is not None and wanted in there:
@@ -185,7 +187,7 @@ def compression_in(root: Path, wanted: str | None, kind: str = "youtube") -> str
 
 
 def official_pairs(root: Path, folder: str | Path | None, there: dict[str, Path]) -> dict[str, str]:
-    """The split of each original from train.json, val.json and test.json; empty where there are none.
+    """Read each original's split from train.json, val.json and test.json; empty where these are missing.
 
     Raises:
         SourceError: When a file is not a list of pairs, or was named and is not there.

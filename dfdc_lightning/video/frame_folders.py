@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from typing_extensions import override
+
 from dfdc_lightning.video.layout import Layout, folders_in
 from dfdc_lightning.video.listing import SourceError, video_id
 from dfdc_lightning.video.sources import Video
@@ -17,8 +19,8 @@ class WildDeepfake(Layout):
 
     title: ClassVar[str] = "WildDeepfake"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List the folders of frames; see `Layout.videos`."""
         expected = "fake_train, fake_test, real_train and real_test with N/{real,fake}/VIDEO/*.png"
         videos = []
         for name in ("fake_test", "fake_train", "real_test", "real_train"):
@@ -53,8 +55,8 @@ class DF40(Layout):
     methods: Sequence[str] | None = None
     title: ClassVar[str] = "DF40"
 
+    @override
     def videos(self, root: Path) -> list[Video]:
-        """List the folders of frames; see `Layout.videos`."""
         videos: list[Video] = []
         for split, top in (("", root), ("train", root / "train"), ("test", root / "test")):
             for method in folders_in(top):
@@ -82,7 +84,7 @@ class DF40(Layout):
 
 
 def image_folders(root: Path) -> Iterator[Path]:
-    """Every folder below `root` that holds images, in order."""
+    """Find every folder below `root` that holds images, in order."""
     for folder, folders, files in os.walk(root):
         folders.sort()
         if any(name.lower().endswith((".png", ".jpg", ".jpeg")) for name in files):

@@ -91,10 +91,10 @@ def read_frames(path: Path, n: int = 10) -> Frames:
 
 
 def decoded_upright(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Fraction | None]]:
-    """Every frame of a video in order, RGB and upright, each with the video's rate in frames per second.
+    """Decode every frame of a video in order, RGB and upright, each with the video's frames per second.
 
     Raises:
-        FrameError: "unreadable" when the file is no video or is damaged on the way.
+        FrameError: "unreadable" when the file is not a video or is damaged on the way.
     """
     reformatter = VideoReformatter()
     try:
@@ -227,7 +227,7 @@ def _sound(frames: list[Any], path: Path) -> list[Any]:
 
 
 def _rgb(frame: Any, reformatter: VideoReformatter) -> UInt8[np.ndarray, "h w 3"]:
-    """The frame's pixels, turned upright.
+    """Convert the frame to RGB and turn it upright.
 
     The display matrix (ISO/IEC 14496-12, 8.3.2) sends x, y to a·x + c·y, b·x + d·y; any angle is taken as the
     nearest right one.

@@ -59,7 +59,7 @@ class KaggleSource:
     keep_videos: bool = False
 
     def stages(self) -> Iterator[Stage]:
-        """All videos at once; see `Source.stages`. A list that was fetched once is not fetched again."""
+        """List the videos of every part; a list that was fetched once is not fetched again."""
         if self.parts is None:
             if self.cookies is not None or self.addresses is not None:
                 raise SourceError(
@@ -76,7 +76,7 @@ class KaggleSource:
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """The video, fetched for this and deleted afterwards unless it is to be kept; see `Source.open`.
+        """Fetch the video and delete it afterwards unless it is to be kept.
 
         Raises:
             SourceError: When Kaggle cannot be reached or refuses, or the disk has no room.
@@ -173,7 +173,7 @@ class KaggleSource:
 
 
 def _unwrapped(remote: RemoteFile) -> bytes:
-    """The file's content; Kaggle packs some files into a zip archive of their own."""
+    """Take the file out of the zip archive that Kaggle packs some files into."""
     data = remote.read(remote.size)  # in one request; without a size `io` asks for 8 kB at a time
     if not data.startswith(_ZIP):
         return data
@@ -193,7 +193,7 @@ def _refuse_full(target: Path, size: int) -> None:
 
 @lru_cache(maxsize=64)
 def _remote(process: int, part: ListedFile | SiteFile) -> zipfile.ZipFile:
-    """A part's directory, fetched once per process: forked processes must not share a connection."""
+    """Read a part's directory once per process: forked processes must not share a connection."""
     return zipfile.ZipFile(_opened(part))
 
 

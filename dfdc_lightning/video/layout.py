@@ -39,7 +39,7 @@ class Layout:
     title: ClassVar[str] = ""
 
     def stages(self) -> Iterator[Stage]:
-        """All videos at once; see `Source.stages`."""
+        """List the data set in one stage, since all its videos are on the disk."""
         root = Path(self.path)
         with readable(root):
             if not root.is_dir():
@@ -49,7 +49,7 @@ class Layout:
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """The file itself, or its folder of images; see `Source.open`."""
+        """Give the file itself, or its folder of images."""
         yield Path(video.path)
 
     def videos(self, root: Path) -> list[Video]:
@@ -72,7 +72,7 @@ def files_in(folder: Path, expected: str, suffix: str = ".mp4") -> list[Path]:
     """List a folder's videos.
 
     Raises:
-        SourceError: When there is no such folder, or no video in it; says what is there instead.
+        SourceError: When the folder does not exist or holds no video; says what it holds instead.
     """
     if not folder.is_dir():
         raise SourceError(f"{folder} is not there ({_found(folder.parent)}): expected {expected}")
@@ -88,7 +88,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def unnamed(path: Path, expected: str) -> SourceError:
-    """The error for a file whose name does not say what it is."""
+    """Make the error for a file whose name does not say what it is."""
     return SourceError(f"{path} has another name than this data set's files: expected {expected}")
 
 

@@ -172,18 +172,18 @@ def is_safe(name: str) -> bool:
 
 
 def video_id(path: str) -> str:
-    """The id of a video from its relative path: no suffix, `__` for `/`."""
+    """Make a video's id of its relative path: no suffix, `__` for `/`."""
     return "" if not path else "__".join(PurePosixPath(path).with_suffix("").parts)
 
 
 def part_number(folder: str) -> str:
-    """The number at the end of a part's name ("dfdc_train_part_07" → "7"), or ""."""
+    """Take the number at the end of a part's name ("dfdc_train_part_07" → "7"), or ""."""
     digits = re.search(r"(\d+)$", folder)
     return str(int(digits[1])) if digits else ""
 
 
 def part_numbers(parts: str | int, key: str = "source.parts") -> list[int]:
-    """The numbers in "0-3,7" → [0, 1, 2, 3, 7].
+    """Expand the numbers in "0-3,7" → [0, 1, 2, 3, 7].
 
     Raises:
         SourceError: When it has another form.

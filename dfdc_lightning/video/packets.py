@@ -96,7 +96,7 @@ def _reordering(packets: list[Packet]) -> int:
 
 
 def _ticks(packets: list[Packet]) -> int:
-    """Length from the first frame's start to the last one's end, in units of the stream's time base."""
+    """Measure from the first frame's start to the last one's end, in units of the stream's time base."""
     shown = [
         (packet.pts, packet.duration) for packet in packets if packet.pts is not None and not packet.hidden
     ]
@@ -107,7 +107,7 @@ def _ticks(packets: list[Packet]) -> int:
 
 
 def _length_bytes(codec: str, extradata: bytes) -> int:
-    """Bytes in the length before each H.264 NAL unit (ISO/IEC 14496-15, 5.3.3), 0 where there is none."""
+    """Read how many bytes a NAL unit's length takes in H.264 (ISO/IEC 14496-15, 5.3.3); 0 without lengths."""
     return (extradata[4] & 3) + 1 if codec == "h264" and len(extradata) > 4 and extradata[0] == 1 else 0
 
 

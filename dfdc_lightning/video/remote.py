@@ -177,6 +177,6 @@ class RemoteFile(io.RawIOBase):
 
 
 def _asked_to_wait(error: requests.RequestException) -> float:
-    """Seconds in the header Retry-After (RFC 9110, 10.2.3), 0 where there are none; dates are not read."""
+    """Read the seconds in the header Retry-After (RFC 9110, 10.2.3), 0 without one; dates are not read."""
     seconds = error.response.headers.get("Retry-After", "") if error.response is not None else ""
     return min(float(seconds), _LONGEST_WAIT) if seconds.isdigit() else 0.0

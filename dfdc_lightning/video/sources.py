@@ -101,7 +101,7 @@ class FolderSource:
     path: str | Path
 
     def stages(self) -> Iterator[Stage]:
-        """All videos at once; see `Source.stages`."""
+        """List the videos of the folder, compared with its listings."""
         root = Path(self.path)
         with readable(root):
             found = _found(root)
@@ -109,7 +109,7 @@ class FolderSource:
 
     @contextmanager
     def open(self, video: Video) -> Iterator[Path]:
-        """The file itself; see `Source.open`."""
+        """Give the file itself; nothing is copied or deleted."""
         yield Path(video.path)
 
 
@@ -117,7 +117,7 @@ def unique(videos: Sequence[Video]) -> list[Video]:
     """Sort the videos by name.
 
     Raises:
-        SourceError: When two of them have the same name, or there are none.
+        SourceError: When two of them have the same name, or the source has none.
     """
     seen: dict[str, Video] = {}
     for video in videos:
@@ -189,7 +189,7 @@ def compared(
     for entry in entries:
         status, detail = "ok", ""
         if entry.path not in there:
-            status, detail = "missing", f"{where} names {entry.path}, but there is no such file"
+            status, detail = "missing", f"{where} names {entry.path}, which is not on the disk"
         elif there[entry.path]:
             status, detail = "unreadable", f"{entry.path} beside {where} is a folder, not a video"
         name, original = video_id(entry.path), "/".join(map(video_id, entry.originals))
