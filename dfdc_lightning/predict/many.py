@@ -63,7 +63,7 @@ class Attempt:
         self.prepare = prepare
 
     def __call__(self, path: Path) -> Prepared | Outcome:
-        """Prepare one video.
+        """Try to prepare one video; its fault becomes its outcome.
 
         Raises:
             UserError: When no video can be prepared.

@@ -164,7 +164,7 @@ class Prepare:
         self.preparation = preparation
 
     def __call__(self, path: Path) -> Prepared:
-        """Prepare one video.
+        """Read a video's frames and cut out each person.
 
         Raises:
             FrameError: When it gives no frames or shows no face.

@@ -11,7 +11,7 @@ _MOST_NAMES = 5
 
 
 def answer(evidence: Evidence) -> list[str]:
-    """At most five sentences, the most important first; a split that leaks is named before them."""
+    """Say in at most five sentences what matters most; a split that leaks is named before them."""
     judged = [c for c in evidence.comparisons if c.auroc.interval is not None]
     better = sorted((c for c in judged if c.auroc.clear and c.auroc.difference > 0), key=_gap, reverse=True)
     worse = sorted((c for c in judged if c.auroc.clear and c.auroc.difference < 0), key=_gap)
@@ -38,7 +38,7 @@ def answer(evidence: Evidence) -> list[str]:
 
 
 def rates(run: RunEvidence) -> tuple[float, float, float]:
-    """Accuracy, false-positive and false-negative rate on test videos at the run's own threshold."""
+    """Count accuracy, false-positive and false-negative rate on test videos at the run's own threshold."""
     c = measures.confusion(run.test.score, run.test.label, run.threshold)
     right = (c.real_right + c.fake_right) / sum(c)
     return right, c.real_wrong / (c.real_right + c.real_wrong), c.fake_wrong / (c.fake_right + c.fake_wrong)
@@ -61,7 +61,7 @@ def _to_use(run: RunEvidence, evidence: Evidence) -> str:
 def _listed(
     comparisons: Sequence[Comparison], evidence: Evidence, phrase: Callable[[Comparison, Evidence], str]
 ) -> str:
-    """Each comparison in a few words, the first of many with the number of the rest."""
+    """Say each comparison in a few words; of many the first, with the number of the rest."""
     several = len({c.reference.label for c in comparisons}) > 1
     words = []
     for c in comparisons[:_MOST_NAMES]:

@@ -11,7 +11,7 @@ from dfdc_lightning.results.run_folder import RunFolder
 
 
 def costs(evidence: Evidence) -> Table:
-    """One row per experiment, means over its finished runs."""
+    """Make a row per experiment of means over its finished runs."""
     rows = []
     for study in evidence.studies:
         for name in study.experiments:
@@ -42,7 +42,7 @@ def _cells(study: Study, runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _bytes(run: RunFolder) -> int:
-    """What the run folder takes; a checkpoint under two names counts once."""
+    """Measure what the run folder takes; a checkpoint under two names counts once."""
     files = {(s.st_dev, s.st_ino): s.st_size for path in run.folder.rglob("*") if (s := path.stat())}
     return sum(files.values())
 

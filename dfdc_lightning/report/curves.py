@@ -19,7 +19,7 @@ _MOST_CURVES = 7  # colours that are told apart
 
 
 def learning(evidence: Evidence) -> list[Picture]:
-    """Loss and AUROC over epochs: a row of two panels per experiment with an epoch to show."""
+    """Draw loss and AUROC over epochs: a row of two panels per experiment that has trained an epoch."""
     found = [
         (label_of(name, study, evidence.studies), runs, study.best_epochs(name))
         for study in evidence.studies
@@ -72,7 +72,7 @@ def _band(axes: Axes, runs: Sequence[list[Epoch]], key: str, i: int, label: str)
 
 
 def roc(evidence: Evidence) -> list[Picture]:
-    """ROC curves of the runs that validation chooses."""
+    """Draw the ROC curves of the runs that validation chooses."""
     figure = canvas(4.6)
     axes = figure.subplots()
     kept, left_out = _chosen_curves(evidence)
@@ -90,7 +90,7 @@ def roc(evidence: Evidence) -> list[Picture]:
 
 
 def det(evidence: Evidence) -> list[Picture]:
-    """Detection error trade-off: both error rates on normal-deviate axes (Martin et al., 1997)."""
+    """Draw the detection error trade-off: both error rates on normal-deviate axes (Martin et al., 1997)."""
     figure = canvas(4.6)
     axes = figure.subplots()
     kept, left_out = _chosen_curves(evidence, "eer")
@@ -122,7 +122,7 @@ def det(evidence: Evidence) -> list[Picture]:
 def _chosen_curves(
     evidence: Evidence, measure: str = "auroc"
 ) -> tuple[list[tuple[measures.Curve, dict[str, Any]]], str]:
-    """ROC of each experiment's chosen run (the best on test without validation), and how to draw it."""
+    """Yield the curve of each experiment's chosen run (without validation the best on test) and its style."""
     by_mean = sorted(evidence.experiments, key=lambda e: -e.mean["auroc"].value)
     kept, left_out = shown(by_mean, _MOST_CURVES)
     inside = {id(experiment) for experiment in kept}

@@ -32,7 +32,7 @@ _STATES = {"failed": "failed", "unfinished": "is unfinished", "missing": "is mis
 
 
 def best_possible(measure: str) -> float:
-    """The value of a perfect detector: 0 for error rates, else 1."""
+    """Give the value of a perfect detector: 0 for error rates, else 1."""
     return 0.0 if measure in LOWER_IS_BETTER else 1.0
 
 
@@ -46,27 +46,27 @@ class RunEvidence:
 
     @property
     def values(self) -> dict[str, float]:
-        """Test measures by name."""
+        """What was measured on the test videos, by name."""
         return {name: one.value for name, one in self.measured.items()}
 
     @property
     def threshold(self) -> float:
-        """The run's own threshold: scores above it are called FAKE."""
+        """The score above which the run calls a video FAKE."""
         return self.run.result.threshold
 
     @property
     def test(self) -> Scores:
-        """The run's scored test videos."""
+        """What the run says of its test videos."""
         return self.run.predictions.splits["test"]
 
     @property
     def val(self) -> Scores | None:
-        """The run's scored validation videos, None where these cannot be used."""
+        """What the run says of its validation videos, None where that cannot be used."""
         return self.run.predictions.splits.get("val")
 
     @cached_property
     def validation(self) -> tuple[float, float] | None:
-        """AUROC and log-loss on validation videos, None where these cannot be used."""
+        """How good these are: AUROC and log-loss, None without usable scores."""
         val = self.val
         if val is None:
             return None
@@ -75,7 +75,7 @@ class RunEvidence:
 
     @property
     def frame_auroc(self) -> float | None:
-        """AUROC of single frames against their video's label, None where the model scores whole clips."""
+        """How well single frames tell their video's label; None where the model scores whole clips."""
         if self.test.frames is None:
             return None
         label = np.repeat(self.test.label, self.test.frames.shape[1])
@@ -94,21 +94,21 @@ class Experiment:
     design: Clusters
 
     def values(self, measure: str) -> Float64[np.ndarray, " s"]:
-        """One value per seed."""
+        """List one value per seed."""
         return np.array([run.measured[measure].value for run in self.runs])
 
     def best(self, measure: str = "auroc") -> RunEvidence:
-        """The seed with the best *test* value, as in the study: optimistic, for the test set chose it."""
+        """Choose the seed with the best *test* value, as the study does: optimistic, for the test set chose."""
         values = self.values(measure)
         return self.runs[int(np.argmin(values) if measure in LOWER_IS_BETTER else np.argmax(values))]
 
     def chosen(self) -> RunEvidence | None:
-        """The seed that validation chooses: its test values had no say in it."""
+        """Choose the seed by validation: its test values have no say in it."""
         return best_on_validation(self.runs)
 
 
 def best_on_validation(runs: Sequence[RunEvidence]) -> RunEvidence | None:
-    """The run with the highest validation AUROC; of equals the one with the lowest validation loss."""
+    """Choose the run with the highest validation AUROC; of equals the one with the least log-loss."""
     known = [(run.validation, run) for run in runs if run.validation is not None]
     return max(known, key=lambda pair: (pair[0][0], -pair[0][1]))[1] if known else None
 
@@ -148,12 +148,12 @@ class Evidence:
 
     @property
     def name(self) -> str:
-        """The studies' names, joined."""
+        """How the studies are called together."""
         return "+".join(study.name for study in self.studies)
 
     @cached_property
     def chosen(self) -> RunEvidence | None:
-        """The run that validation chooses of all."""
+        """Which run validation chooses of all."""
         return best_on_validation([run for experiment in self.experiments for run in experiment.runs])
 
     @property
@@ -169,7 +169,7 @@ class Evidence:
         return f"highest validation AUROC{tie}"
 
     def comparison(self, experiment: Experiment) -> Comparison | None:
-        """The comparison with the baseline of the experiment's own study."""
+        """Find the comparison with the baseline of the experiment's own study."""
         found = [
             c
             for c in self.comparisons
@@ -179,7 +179,7 @@ class Evidence:
 
 
 def label_of(experiment: str, study: Study, studies: Sequence[Study]) -> str:
-    """What an experiment is called where several studies may stand side by side."""
+    """Name an experiment where several studies may stand side by side."""
     return experiment if len(studies) == 1 else f"{study.name}: {experiment}"
 
 
@@ -323,7 +323,7 @@ def _compare(pairs: Sequence[tuple[Experiment, Experiment]], confidence: float) 
 
 
 def _notes_on_seeds(studies: Sequence[Study], experiments: Sequence[Experiment]) -> list[Note]:
-    """Notes on runs and seeds that are not there; what fails alike in one experiment shares a line."""
+    """Note which runs and seeds are missing; what fails alike in one experiment shares a line."""
     notes = []
     for study in studies:
         seeds_of: dict[tuple[str, str], list[str]] = {}

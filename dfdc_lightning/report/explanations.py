@@ -8,7 +8,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def pictures(evidence: Evidence) -> list[Picture]:
-    """Every PNG in a run's `explain/`."""
+    """Find every PNG in a run's `explain/`."""
     return [
         Picture(path.stem, path.stem, f"{run.name}: {path.stem.replace('_', ' ')}", path)
         for study in evidence.studies

@@ -96,7 +96,7 @@ def _foreign(path: Path, experiments: Sequence[Experiment], evidence: Evidence) 
 
 
 def _adjusted(found: Sequence[Foreign]) -> list[Foreign]:
-    """The same with p-values of AUROC adjusted for all comparisons with other detectors."""
+    """Adjust the p-values of AUROC for all comparisons with other detectors."""
     all_of_them = adjusted([b.differences["auroc"] for one in found for b in one.beside])
     remaining = iter(all_of_them)
     return [
@@ -109,7 +109,7 @@ def _adjusted(found: Sequence[Foreign]) -> list[Foreign]:
 
 
 def results(evidence: Evidence) -> Table:
-    """Every measure of each detector and of each experiment on the common videos."""
+    """Tabulate every measure of each detector and of each experiment on the common videos."""
     sure = percent(evidence.confidence)
     columns = ["compared on", "detector", "REAL", "FAKE", "seeds", "AUROC", sure]
     columns += [NAMES[name] for name in MEASURES[1:]]
@@ -131,7 +131,7 @@ def results(evidence: Evidence) -> Table:
 
 
 def differences(evidence: Evidence) -> Table:
-    """Each experiment against each other detector, paired by video."""
+    """Compare each experiment with each other detector, paired by video."""
     columns = ["experiment", "compared with", "Δ AUROC", "verdict"]
     columns += [*(f"Δ {NAMES[name]}" for name in MEASURES[1:]), "p of AUROC", "Holm"]
     rows = [
@@ -150,7 +150,7 @@ def differences(evidence: Evidence) -> Table:
 
 
 def uncounted(evidence: Evidence) -> Table:
-    """Videos that only one side has."""
+    """Count the videos that only one side has."""
     rows = []
     for one in foreign(evidence)[0]:
         names = [(video, "test video without a score") for video in one.matched.missing]
@@ -166,7 +166,7 @@ _UNCOUNTED = ["detector", "study", "video", "why"]
 
 
 def sentences(evidence: Evidence) -> str:
-    """How many videos each comparison is on."""
+    """Say on how many videos each comparison is."""
     said = []
     for one in foreign(evidence)[0]:
         common, missing, unknown = len(one.matched.scores.video), one.matched.missing, one.matched.unknown

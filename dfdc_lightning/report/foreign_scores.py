@@ -79,7 +79,7 @@ def match(path: Path, test: Scores) -> Matched:
 
 
 def _read(path: Path) -> tuple[dict[str, float], dict[str, bool]]:
-    """Scores and labels by video."""
+    """Read scores and labels by video."""
     try:
         head, *lines = read_table(path)
     except ValueError as error:

@@ -15,7 +15,7 @@ _ROW = 0.36
 
 
 def forest(evidence: Evidence, measure: str = "auroc") -> list[Picture]:
-    """Means and seeds on the left, differences to the baseline on the right, best mean on top."""
+    """Draw means and seeds on the left, differences to the baseline on the right, the best mean on top."""
     order = sorted(evidence.experiments, key=lambda e: e.mean[measure].value)
     compared = [evidence.comparison(experiment) for experiment in order]
     row = min(_ROW, (_MOST_INCHES - 1.2) / len(order))

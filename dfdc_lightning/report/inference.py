@@ -45,7 +45,7 @@ class Measured(NamedTuple):
 
 
 def measured(value: float, samples: Float64[np.ndarray, " n"], groups: int) -> Measured:
-    """A measure with its bootstrap values.
+    """Scale a measure's bootstrap values to deviations whose products are covariances.
 
     Args:
         value: The measure on the test videos.
@@ -128,7 +128,7 @@ def run_interval(run: Measured, groups: int, confidence: float = 0.95, best: flo
 def mean_interval(
     runs: Sequence[Measured], groups: int, confidence: float = 0.95, best: float = 1.0
 ) -> Estimate:
-    """The mean over seeds with an interval that covers the choice of seeds and of videos.
+    """Average over seeds, with an interval that covers the choice of seeds and of videos.
 
     Args:
         runs: One for each seed.
@@ -184,7 +184,7 @@ def compare(
 def paired(
     first: Sequence[Measured], second: Sequence[Measured], groups: int, confidence: float = 0.95
 ) -> Difference:
-    """The mean of differences that are taken seed by seed, with an interval over seeds and videos.
+    """Average differences that are taken seed by seed, with an interval over seeds and videos.
 
     Args:
         first: One for each seed.
@@ -215,7 +215,7 @@ def paired(
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:
-    """The same differences with p-values adjusted for all of them (Holm, 1979)."""
+    """Adjust the p-values of differences for all of them (Holm, 1979)."""
     places = [i for i, difference in enumerate(differences) if difference.p is not None]
     known = holm([p for difference in differences if (p := difference.p) is not None])
     out = list(differences)
@@ -274,7 +274,7 @@ def variances(
 
 
 def half_width(parts: Variances, level: float) -> Float64[np.ndarray, "*b"]:
-    """Half the width of the joint interval, `level` being the share of intervals that may miss."""
+    """Compute half the joint interval's width; `level` is the share of intervals that may miss."""
     of_videos = -stdtrit(parts.groups - 1, level / 2)
     seeds = np.sum(parts.seeds, axis=0)
     total = seeds + parts.common
@@ -288,7 +288,7 @@ def half_width(parts: Variances, level: float) -> Float64[np.ndarray, "*b"]:
 
 
 def standard_error(parts: Variances) -> Float64[np.ndarray, "*b"]:
-    """Joint standard error, never below that of the videos alone."""
+    """Compute the joint standard error, never below that of the videos alone."""
     return np.asarray(np.sqrt(np.maximum(np.sum(parts.seeds, axis=0) + parts.common, parts.videos)))
 
 
@@ -303,7 +303,7 @@ def _half(parts: Variances, confidence: float) -> tuple[float, float]:
 
 
 def _p(gap: float, parts: Variances) -> float:
-    """The level whose interval ends at zero, by bisection of its logarithm."""
+    """Find the level whose interval ends at zero, by bisection of its logarithm."""
     low, high = np.log(1e-12), 0.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -315,7 +315,7 @@ def _p(gap: float, parts: Variances) -> float:
 
 
 def _freedom(half: float, error: float, confidence: float) -> float | None:
-    """Degrees of freedom of the Student's t whose quantile is half / error."""
+    """Find the degrees of freedom of the Student's t whose quantile is half / error."""
     if error == 0:
         return None
     low, high = 0.0, np.log(1e6)
@@ -343,7 +343,7 @@ def _within_0_and_1(estimate: Estimate, half: float, confidence: float, best: fl
 def score_ends(
     value: Float64[np.ndarray, " b"], half: Float64[np.ndarray, " b"]
 ) -> tuple[Float64[np.ndarray, " b"], Float64[np.ndarray, " b"]]:
-    """Ends of an interval within 0 and 1, after Wilson (1927): each true value has its own standard error.
+    """Keep an interval within 0 and 1, after Wilson (1927): each true value has its own standard error.
 
     A value close to 1 that came out too high has a standard error that came out too small. So the interval
     holds each true value A with |value − A| ≤ half × (A (1 − A) / (value (1 − value))) ** (2/3). Between the
@@ -367,7 +367,7 @@ def score_ends(
 
 
 def _worst(groups: int, confidence: float) -> float:
-    """The smallest AUROC that still separates `groups` independent pairs perfectly often enough.
+    """Find the smallest AUROC that still separates `groups` independent pairs perfectly often enough.
 
     Separating all videos means ranking a REAL and a FAKE video rightly `groups` times over, whose chance is
     at most AUROC ** groups whatever the distribution of scores (Clopper and Pearson, 1934, without an error).

@@ -14,7 +14,7 @@ from dfdc_lightning.report.inference import Measured
 def share(
     values: Float64[np.ndarray, " v"], mask: Bool[np.ndarray, " v"], group: Int64[np.ndarray, " v"]
 ) -> Measured:
-    """The mean of the masked videos' values.
+    """Average the masked videos' values, and tell what each group contributes.
 
     Args:
         values: One per video, e.g. 1 where the verdict is wrong.
@@ -32,7 +32,7 @@ def auroc(
     mask: Bool[np.ndarray, " v"],
     group: Int64[np.ndarray, " v"],
 ) -> Measured:
-    """AUROC of the masked videos, which hold both labels."""
+    """Compute the AUROC of the masked videos, which hold both labels, and what each group contributes."""
     real, fake = mask & ~label, mask & label
     reals, fakes = np.sort(score[real]), np.sort(score[fake])
     place = np.zeros(len(score))
@@ -47,7 +47,7 @@ def auroc(
 def _midranks(
     ordered: Float64[np.ndarray, " k"], values: Float64[np.ndarray, " n"]
 ) -> Float64[np.ndarray, " n"]:
-    """How many of `ordered` lie below each value, those equal to it counted half."""
+    """Count how many of `ordered` lie below each value, those equal to it half."""
     below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
     return np.asarray(below / 2.0)
 

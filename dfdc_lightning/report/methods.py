@@ -25,7 +25,7 @@ class OfMethod(NamedTuple):
 
 
 def table(evidence: Evidence) -> Table:
-    """AUROC of each experiment against each method's forgeries, with joint intervals."""
+    """Tabulate the AUROC of each experiment against each method's forgeries, with joint intervals."""
     measured = {e.label: of_methods(e) for e in evidence.experiments}
     names = sorted({name for one in measured.values() for name in one})
     rows = []
@@ -40,7 +40,7 @@ def table(evidence: Evidence) -> Table:
 
 
 def figure(evidence: Evidence) -> list[Picture]:
-    """The same as a drawing: methods from top to bottom, one line of each experiment."""
+    """Draw the same: methods from top to bottom, one line per experiment."""
     measured = [(e, of_methods(e)) for e in evidence.experiments[: len(COLOURS)]]
     names = sorted({name for _, one in measured for name in one})
     if not 1 < len(names) <= _MOST_METHODS:

@@ -15,7 +15,7 @@ Values = np.ndarray
 
 
 def confusions(evidence: Evidence) -> Table:
-    """Right and wrong verdicts by label, averaged over seeds."""
+    """Count right and wrong verdicts by label, averaged over seeds."""
     rows = []
     for experiment in evidence.experiments:
         counts = [measures.confusion(r.test.score, r.test.label, r.threshold) for r in experiment.runs]
@@ -27,7 +27,7 @@ def confusions(evidence: Evidence) -> Table:
 
 
 def thresholds(evidence: Evidence) -> Table:
-    """The same runs under three thresholds."""
+    """Compare accuracy and errors of the same runs under three thresholds."""
     rules = {
         "Youden on validation": measures.youden_threshold,
         "EER point on validation": measures.eer_threshold,
@@ -73,7 +73,7 @@ def _at_thresholds(
 
 
 def calibration(evidence: Evidence) -> Table:
-    """Whether a score can be read as a probability, and detection at low false-positive rates."""
+    """Tell whether a score can be read as a probability, and detection at low false-positive rates."""
     rules: list[Callable[[Values, Values], float]] = [
         lambda score, label: measures.calibration_error(measures.reliability(score, label)),
         measures.brier,
@@ -103,7 +103,7 @@ def calibration(evidence: Evidence) -> Table:
 
 
 def levels(evidence: Evidence) -> Table:
-    """Frame-level beside video-level AUROC."""
+    """Put frame-level beside video-level AUROC."""
     rows = []
     for experiment in evidence.experiments:
         frames = [run.frame_auroc for run in experiment.runs]

@@ -27,7 +27,7 @@ class Image(NamedTuple):
 
 
 def html(evidence: Evidence, sections: Sequence[Content], figures: Path) -> str:
-    """The page as text.
+    """Render the page.
 
     Args:
         evidence: All numbers.
@@ -48,7 +48,7 @@ def html(evidence: Evidence, sections: Sequence[Content], figures: Path) -> str:
 
 
 def embed(picture: Picture, figures: Path) -> Image:
-    """A picture's PNG file as a data URI with its size."""
+    """Read a picture's PNG file as a data URI with its size."""
     own = picture.figure if isinstance(picture.figure, Path) else figures / f"{picture.name}.png"
     content = own.read_bytes()
     width, height = struct.unpack(">II", content[16:24])

@@ -55,7 +55,7 @@ def parts(first: list[Measured], second: list[Measured], groups: int) -> Parts:
 
 
 def power(pilot: Parts, seeds: int, times: float, delta: float, level: float = 0.05) -> float:
-    """The chance that the joint test calls a true difference clear.
+    """Compute the chance that the joint test calls a true difference clear.
 
     Args:
         pilot: Variances of the pilot.
@@ -88,7 +88,7 @@ class Enough(NamedTuple):
 
 
 def enough(pilot: Parts, seeds: int, delta: float, wanted: float = POWER) -> Enough:
-    """The power at this size, the seeds needed with these videos, the videos needed with these seeds."""
+    """Find the power at this size, the seeds needed with these videos, the videos needed with these seeds."""
     return Enough(
         power(pilot, seeds, 1.0, delta),
         _smallest_whole(lambda n: power(pilot, n, 1.0, delta) >= wanted),
@@ -97,7 +97,7 @@ def enough(pilot: Parts, seeds: int, delta: float, wanted: float = POWER) -> Eno
 
 
 def sample_sizes(evidence: Evidence) -> Table:
-    """For each comparison, how many seeds or videos would detect a difference of `evidence.delta`."""
+    """Tabulate how many seeds or videos would detect a difference of `evidence.delta`, by comparison."""
     rows = []
     for c in _with_variances(evidence):
         seeds, videos = _size(c)
@@ -122,7 +122,7 @@ def sample_sizes(evidence: Evidence) -> Table:
 
 
 def powers(evidence: Evidence) -> Table:
-    """For each comparison, the power of studies of several sizes."""
+    """Tabulate the power of studies of several sizes, by comparison."""
     rows = []
     for c in _with_variances(evidence):
         pilot, videos = _parts_of(c), _size(c)[1]
@@ -139,7 +139,7 @@ def _with_variances(evidence: Evidence) -> list[Comparison]:
 
 
 def _size(c: Comparison) -> tuple[int, int]:
-    """Seeds of the side that has fewer, and test videos."""
+    """Count the seeds of the side that has fewer, and the test videos."""
     return min(len(c.experiment.runs), len(c.reference.runs)), len(c.experiment.design.of_video)
 
 
@@ -169,6 +169,6 @@ def _smallest(passes: Callable[[float], bool], least: float) -> float | None:
 
 
 def _two_digits(value: float) -> int:
-    """Rounded up to two digits: more would say more than is known."""
+    """Round up to two digits: more would say more than is known."""
     unit = 10 ** max(0, int(np.floor(np.log10(max(value, 1)))) - 1)
     return int(np.ceil(value / unit) * unit)

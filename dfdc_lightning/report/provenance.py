@@ -13,7 +13,7 @@ from dfdc_lightning.runs.settings import cannot_change_results
 
 
 def differences(evidence: Evidence) -> Table:
-    """What each run's configuration changes against the baseline; runs with the same changes share a row."""
+    """List what configurations change against the baseline; runs with the same changes share a row."""
     rows = []
     for study in evidence.studies:
         known = {run: study.configs[run.name] for run in study.runs if study.configs[run.name]}
@@ -70,25 +70,25 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def data(evidence: Evidence) -> Table:
-    """What each study was trained and tested on."""
+    """List what each study was trained and tested on."""
     return _facts("data", "Data", {study.name: facts_of_data(study) for study in evidence.studies})
 
 
 def environment(evidence: Evidence) -> Table:
-    """With what each study was trained."""
+    """List with what each study was trained."""
     facts = {study.name: facts_of_environment(study) for study in evidence.studies}
     return _facts("environment", "Versions and hardware", facts)
 
 
 def _facts(name: str, title: str, facts: dict[str, list[tuple[str, str]]]) -> Table:
-    """One row per fact, one column per study."""
+    """Lay facts out in one row each, with one column per study."""
     keys = dict.fromkeys(key for pairs in facts.values() for key, _ in pairs)
     rows = [[key, *(dict(pairs).get(key, ABSENT) for pairs in facts.values())] for key in keys]
     return Table(name, title, "Of the finished runs.", ["", *facts], rows, prose=True)
 
 
 def facts_of_data(study: Study) -> list[tuple[str, str]]:
-    """Cache, profile, split and counts; several values where the finished runs disagree."""
+    """Collect cache, profile, split and counts; several values where the finished runs disagree."""
     finished = study.finished
     facts = [
         (title, _values(finished, key))
@@ -115,7 +115,7 @@ def facts_of_data(study: Study) -> list[tuple[str, str]]:
 
 
 def leaks_of_split(study: Study) -> list[str]:
-    """A sentence per way of splitting that tore source groups apart, as recorded when the faces were made."""
+    """Say which ways of splitting tore source groups apart, as recorded when the faces were made."""
     splits = [run.result.data.get("split") for run in study.finished]
     return list(
         dict.fromkeys(
@@ -134,7 +134,7 @@ def _leaks(run: RunFolder) -> bool:
 
 
 def facts_of_environment(study: Study) -> list[tuple[str, str]]:
-    """Versions and hardware of the finished runs, and the seconds they took."""
+    """Collect versions and hardware of the finished runs, and the seconds they took."""
     finished = study.finished
     facts = []
     for parts in ([run.result.versions for run in finished], [run.result.hardware for run in finished]):
@@ -146,7 +146,7 @@ def facts_of_environment(study: Study) -> list[tuple[str, str]]:
 
 
 def commands(study: Study) -> list[str]:
-    """The commands that make this study again: one for all runs that differ in experiment and seed only."""
+    """Write the commands that make this study again, one for all runs that differ in experiment and seed only."""
     sweeps: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for run in study.runs:
         if not run.folder.is_dir():
@@ -165,7 +165,7 @@ def commands(study: Study) -> list[str]:
 
 
 def _words(run: RunFolder, overrides: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The words a run was started with: those a sweep goes over, and the others."""
+    """Part the words a run was started with: those a sweep goes over, and the others."""
     named = [f"experiment={run.experiment}", f"seed={run.seed}", f"study={run.study}"]
     pairs = [word.partition("=") for word in overrides or named]
     swept = {key: value for key, _, value in pairs if key in ("experiment", "seed")}

@@ -18,7 +18,7 @@ class Published(NamedTuple):
 
 
 def published() -> dict[tuple[str, str], Published]:
-    """Published numbers by (experiment, measure), in the study's order of experiments."""
+    """Read the numbers by (experiment, measure), in the study's order of experiments."""
     with Path(__file__).with_name("published.csv").open(encoding="utf-8", newline="") as file:
         return {
             (row["experiment"], row["measure"]): Published(

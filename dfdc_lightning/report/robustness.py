@@ -60,11 +60,11 @@ class Robustness:
 
     @property
     def elsewhere(self) -> list[Held]:
-        """On other data sets, as they are."""
+        """What was measured on other data sets, as they are."""
         return [one for one in self.held if not one.own and not one.corruption]
 
     def curve(self, experiment: Experiment, data: str, corruption: str) -> list[Held]:
-        """The levels of one corruption, in order."""
+        """List the levels of one corruption, in order."""
         found = [
             one
             for one in self.held
@@ -154,7 +154,7 @@ def _held(experiment: Experiment, evaluations: Mapping[int, Evaluation], confide
 
 
 def _on_common(scores: Mapping[int, Scores], others: Sequence[set[str]]) -> dict[int, Scores]:
-    """The same videos for every seed: those that all of them scored, and that are among all the others."""
+    """Keep the same videos for every seed: those that all have scored, and that are among all the others."""
     common = set.intersection(*(set(one.video) for one in scores.values()), *others)
     return {number: restricted(one, common) for number, one in scores.items()}
 
@@ -162,7 +162,7 @@ def _on_common(scores: Mapping[int, Scores], others: Sequence[set[str]]) -> dict
 def _on_other_videos(
     there: Sequence[Measured], home: Sequence[Measured]
 ) -> tuple[list[Measured], list[Measured]]:
-    """Spreads side by side: what moves the values on one set of videos does not move those on the other."""
+    """Put spreads side by side: what moves values on some videos does not move those on others."""
     n, m = len(there[0].spread), len(home[0].spread)
     return (
         [Measured(one.value, np.pad(one.spread, (0, m))) for one in there],
@@ -175,7 +175,7 @@ def _auroc(scores: Scores, group: np.ndarray) -> Measured:
 
 
 def half_lost(start: Estimate | None, curve: Sequence[Held]) -> float | None:
-    """The level at which a mean AUROC has lost half of what it had above 0.5, between levels by a line.
+    """Find the level at which a mean AUROC has lost half of what it had above 0.5, between levels by a line.
 
     Args:
         start: AUROC without the corruption.
@@ -195,7 +195,7 @@ def half_lost(start: Estimate | None, curve: Sequence[Held]) -> float | None:
 
 
 def curves_of(evidence: Evidence) -> list[tuple[str, Experiment, str]]:
-    """Data set, experiment and corruption of every curve, in the order of tables and figures."""
+    """List data set, experiment and corruption of every curve, in the order of tables and figures."""
     held = robustness(evidence).held
     there = {(one.data, one.experiment.label, one.corruption) for one in held if one.corruption}
     return [
@@ -208,7 +208,7 @@ def curves_of(evidence: Evidence) -> list[tuple[str, Experiment, str]]:
 
 
 def untouched(evidence: Evidence, experiment: Experiment, data: str) -> Estimate | None:
-    """AUROC on the same videos without a corruption; None where these have not been scored so."""
+    """Find the AUROC on the same videos without a corruption; None where these have not been scored so."""
     held = [one for one in robustness(evidence).held if one.experiment is experiment and one.data == data]
     if any(one.own for one in held):
         return experiment.mean["auroc"]

@@ -13,7 +13,7 @@ from dfdc_lightning.results.elsewhere import LEVELS, strip_of
 
 
 def corruption_curves(evidence: Evidence) -> list[Picture]:
-    """AUROC over level, a panel per corruption and a figure per data set."""
+    """Draw AUROC over level, a panel per corruption and a figure per data set."""
     pictures = []
     for data in dict.fromkeys(data for data, _, _ in curves_of(evidence)):
         names = _names(evidence, data)
@@ -35,7 +35,7 @@ def corruption_curves(evidence: Evidence) -> list[Picture]:
 
 
 def corruption_levels(evidence: Evidence) -> list[Picture]:
-    """One face at every level, a row per corruption; of the first run that has the pictures."""
+    """Show one face at every level, a row per corruption; of the first run that has the pictures."""
     pictures = []
     for data in dict.fromkeys(data for data, _, _ in curves_of(evidence)):
         found = [
@@ -99,7 +99,7 @@ def _names(evidence: Evidence, data: str) -> list[str]:
 
 
 def _lowest(evidence: Evidence, data: str) -> float:
-    """Where the axes of a data set begin: chance is always seen."""
+    """Choose where the axes of a data set begin: chance is always seen."""
     held = robustness(evidence).held
     return min(0.47, *(one.auroc.value for one in held if one.data == data and one.corruption)) - 0.02
 

@@ -10,7 +10,7 @@ from dfdc_lightning.results.elsewhere import LEVELS
 
 
 def elsewhere(evidence: Evidence) -> Table:
-    """AUROC of every experiment on every other data set, and what it lost."""
+    """Tabulate the AUROC of every experiment on every other data set, and what it lost."""
     sure = percent(evidence.confidence)
     columns = ["data set", "experiment", "REAL", "FAKE", "AUROC", sure, "own test", "change", "shortcuts"]
     columns += ["no score", "trained on"]
@@ -40,7 +40,7 @@ def elsewhere(evidence: Evidence) -> Table:
 
 
 def corruptions(evidence: Evidence) -> Table:
-    """AUROC over the levels of every corruption, and the level at which half of it is lost."""
+    """Tabulate AUROC over the levels of every corruption, and the level at which half of it is lost."""
     columns = [
         "data set",
         "experiment",
@@ -77,7 +77,7 @@ def corruptions(evidence: Evidence) -> Table:
 
 
 def sentences(evidence: Evidence) -> str:
-    """What the numbers allow to say, and what was left out."""
+    """Say what the numbers allow to say, and what was left out."""
     found = robustness(evidence)
     said = []
     for data in dict.fromkeys(one.data for one in found.elsewhere):
@@ -114,7 +114,7 @@ def sentences(evidence: Evidence) -> str:
 
 
 def shortcuts(one: Held) -> str:
-    """AUROC of the data set's shortcut baseline, where its check has been made."""
+    """Find the AUROC of the data set's shortcut baseline, where its check has been made."""
     check = read_check(Path(one.cache)) or {}
     found = check.get("shortcuts", {})
     if "auroc" not in found:

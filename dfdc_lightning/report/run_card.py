@@ -17,7 +17,7 @@ _TEMPLATE = Path(__file__).with_name("run_card.md.jinja")
 
 
 def model_card(evidence: Evidence) -> str:
-    """Markdown, for the run that validation chooses, or without validation scores the best on test."""
+    """Describe in Markdown the run that validation chooses, or without validation scores the best on test."""
     chosen, how = evidence.chosen, f"the {evidence.why_chosen}"
     if chosen is None:
         chosen = max((e.best() for e in evidence.experiments), key=lambda run: run.values["auroc"])
@@ -48,7 +48,7 @@ def model_card(evidence: Evidence) -> str:
 
 
 def _plain(value: object) -> object:
-    """What runs say of themselves is text, never HTML or a table's border."""
+    """Show what runs say of themselves as text, never as HTML or a table's border."""
     return markdown_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -32,7 +32,7 @@ class Slice(NamedTuple):
 
 
 def slices(evidence: Evidence) -> Table:
-    """AUROC and error rates of the run to use's experiment on each slice that has enough videos."""
+    """Measure AUROC and errors of the run to use's experiment on each slice that has enough videos."""
     columns = ["by", "slice", "REAL", "FAKE", "AUROC", percent(evidence.confidence)]
     columns += ["REAL called FAKE", percent(evidence.confidence), "FAKE missed", percent(evidence.confidence)]
     experiment = next(
@@ -70,7 +70,7 @@ def _slices(experiment: Experiment) -> Iterator[Slice]:
 
 
 def known_rows(experiment: Experiment) -> tuple[FaceCache, dict[str, Row]] | None:
-    """The cache of the experiment's runs, None where it is not on this machine or cannot be read."""
+    """Read the cache of the experiment's runs; None where it is not on this machine or cannot be read."""
     path = experiment.runs[0].run.result.data.get("cache")
     if not isinstance(path, str) or not (Path(path) / "manifest.csv").is_file():
         return None
@@ -98,7 +98,7 @@ def _resolutions(known: Sequence[Row | None]) -> Iterator[Slice]:
 
 
 def _thirds(cache: FaceCache, videos: Sequence[str]) -> Iterator[Slice]:
-    """Thirds by what is measured on each clip; none where a clip cannot be read."""
+    """Divide into thirds by what is measured on each clip; empty where a clip cannot be read."""
     if len(videos) > _MOST_MEASURED:
         return
     try:
@@ -116,7 +116,7 @@ def _thirds(cache: FaceCache, videos: Sequence[str]) -> Iterator[Slice]:
 
 
 def _row(experiment: Experiment, part: Slice, confidence: float) -> list[str] | None:
-    """One line of the table, or None where too few videos would speak."""
+    """Make one line of the table, or None where too few videos would speak."""
     test = experiment.runs[0].test
     real, fake = part.mask & ~test.label, part.mask & test.label
     n_real, n_fake = int(real.sum()), int(fake.sum())

@@ -35,12 +35,12 @@ class Clusters(NamedTuple):
 
     @property
     def smaller(self) -> int:
-        """Clusters that hold the rarer label: how many independent videos an interval rests on."""
+        """How many clusters hold the rarer label: so many independent videos an interval rests on."""
         return min(self.holding_real, self.holding_fake)
 
 
 def clusters(label: Bool[np.ndarray, " v"], group: Sequence[str]) -> Clusters:
-    """Clusters of videos by source group."""
+    """Group videos by source, and the clusters by the labels they hold."""
     _, index = np.unique(np.asarray(group), return_inverse=True)
     fakes = np.bincount(index, weights=label)
     kind = np.where(fakes == 0, 0, np.where(fakes == np.bincount(index), 1, 2))
@@ -68,7 +68,7 @@ def resamples(design: Clusters, n: int, seed: int, rows: int) -> Iterator[Int32[
 def bootstrap(
     rankings: Sequence[Ranking], design: Clusters, n: int = 10_000, seed: int = 0
 ) -> dict[str, Float64[np.ndarray, "r n"]]:
-    """Each of MEASURES by name, of every run on the same `n` resamples, so that differences are paired.
+    """Measure every run on the same `n` resamples, each of MEASURES by name; so differences are paired.
 
     Args:
         rankings: One for each run, over the same videos and clusters.

@@ -53,7 +53,7 @@ class Study:
 
     @property
     def experiments(self) -> list[str]:
-        """Names of the experiments, in order."""
+        """What was run, by name, in order."""
         return list(dict.fromkeys(run.experiment for run in self.runs))
 
     def curves(self, experiment: str) -> list[list[Epoch]]:
@@ -73,12 +73,12 @@ class Study:
 
     @property
     def finished(self) -> list[RunFolder]:
-        """The runs that have a result."""
+        """Which runs have a result."""
         return [run for run in self.runs if run.finished]
 
     @property
     def usable(self) -> list[RunFolder]:
-        """The runs whose test scores count in means and comparisons."""
+        """Which runs' test scores count in means and comparisons."""
         return [
             run
             for run in self.finished
@@ -192,7 +192,7 @@ def _compare_with_result(study: Study, run: RunFolder) -> None:
 
 
 def _agree_on_test_videos(study: Study) -> None:
-    """Runs are compared on the same test videos: those most runs have."""
+    """Compare runs on the same test videos: those that most runs have."""
     runs = study.usable
     keys = [
         tuple(zip(s.video, s.label.tolist(), s.group, strict=True))

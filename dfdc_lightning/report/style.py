@@ -42,7 +42,7 @@ class Look(NamedTuple):
 
 
 def look(i: int) -> Look:
-    """The look of the i-th experiment; the first 49 differ."""
+    """Choose how the i-th experiment is drawn; the first 49 differ."""
     n = len(COLOURS)
     return Look(COLOURS[i % n], LINES[(i + i // n) % n], MARKERS[(i + i // n) % n])
 
@@ -60,7 +60,7 @@ class Picture(NamedTuple):
 
 
 def canvas(height: float) -> Figure:
-    """An empty figure of the common width."""
+    """Make an empty figure of the common width."""
     return Figure(figsize=(WIDTH, height))
 
 
@@ -69,13 +69,13 @@ MOST_PANELS = 12  # experiments in a figure of small panels; the tables have all
 
 
 def shown(items: Sequence[T], most: int = MOST_PANELS) -> tuple[list[T], str]:
-    """The first items that a figure has room for, and a sentence on the others where there are any."""
+    """Keep the first items that a figure has room for, and say so where there are others."""
     rest = len(items) - most
     return list(items[:most]), f" {rest} more are not drawn; the tables have all." if rest > 0 else ""
 
 
 def panels(n: int, height: float, columns: int, each: int = 1) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of n items with `each` axes, `columns` axes beside each other; one list of axes per item."""
+    """Make a figure of n items with `each` axes, `columns` axes beside each other; a list of axes per item."""
     rows = -(-n * each // columns)
     figure = canvas(0.9 + height * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
@@ -85,15 +85,15 @@ def panels(n: int, height: float, columns: int, each: int = 1) -> tuple[Figure, 
 
 
 def short(name: str, most: int = 24) -> str:
-    """A name that fits into a figure, a long one without its middle; captions and tables have it whole."""
+    """Cut the middle out of a long name, so that it fits into a figure; captions and tables have it whole."""
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 
 def legend(figure: Figure, labels: Sequence[str]) -> None:
-    """A legend of experiments below a figure, in two columns where their labels leave room for these."""
+    """Put a legend of experiments below a figure, in two columns where their labels leave room for these."""
     figure.legend(loc="outside lower center", ncols=2 if max(map(len, labels)) <= 30 else 1, fontsize=8)
 
 
 def slug(label: str) -> str:
-    """A label as part of a file name."""
+    """Turn a label into a part of a file name."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", label)

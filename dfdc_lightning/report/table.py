@@ -26,12 +26,12 @@ class Table(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Characters of its widest row, headings broken into words."""
+        """How many characters its widest row has, headings broken into words."""
         words = [max(heading.split(), key=len, default="") for heading in self.columns]
         return sum(max(len(row[i]) for row in [words, *self.rows]) + 2 for i in range(len(words)))
 
     def markdown(self) -> str:
-        """A pipe table, aligned so that it reads well as plain text."""
+        """Write a pipe table, aligned so that it reads well as plain text."""
         lines = [[markdown_text(cell) for cell in line] for line in [self.columns, *self.rows]]
         widths = [max(len(line[i]) for line in lines) for i in range(len(self.columns))]
         lines.insert(1, ["-" * width for width in widths])
@@ -41,13 +41,13 @@ class Table(NamedTuple):
         )
 
     def csv(self) -> str:
-        """Comma-separated, one header row."""
+        """Write comma-separated lines, the headings first."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
         return text.getvalue()
 
     def latex(self) -> str:
-        """A booktabs table, ready to be included."""
+        """Write a booktabs table that can be included as it is."""
         body = [" & ".join(latex_text(cell) for cell in line) + r" \\" for line in [self.columns, *self.rows]]
         return "\n".join(
             [
@@ -70,18 +70,18 @@ class Table(NamedTuple):
 
 
 def number(value: float | None) -> str:
-    """Three decimals, or a dash."""
+    """Write three decimals, or a dash."""
     return ABSENT if value is None else f"{value:.3f}"
 
 
 def signed(value: float) -> str:
-    """Three decimals with a sign, zero without."""
+    """Write three decimals with a sign, zero without."""
     text = f"{value:+.3f}"
     return "0.000" if text[1:] == "0.000" else text.replace("-", "−")
 
 
 def interval(estimate: Estimate) -> str:
-    """The ends of an interval, the inner end of a bound, or a dash."""
+    """Write the ends of an interval, the inner end of a bound, or a dash."""
     if estimate.interval is None:
         return ABSENT
     low, high = estimate.interval
@@ -91,13 +91,13 @@ def interval(estimate: Estimate) -> str:
 
 
 def between(estimate: Estimate) -> str:
-    """The same in words."""
+    """Write an interval in words."""
     text = interval(estimate)
     return text.replace("≥", "at least").replace("≤", "at most").replace("–", " to ")
 
 
 def gap(difference: Difference) -> str:
-    """A difference with its interval, or without where there is none."""
+    """Write a difference with its interval, or alone where it has none."""
     if difference.interval is None:
         return signed(difference.difference)
     low, high = difference.interval
@@ -105,30 +105,30 @@ def gap(difference: Difference) -> str:
 
 
 def possible(difference: Difference) -> str:
-    """The largest difference that is still possible, rounded up, or a dash."""
+    """Write the largest difference that is still possible, rounded up, or a dash."""
     most = difference.largest_difference_still_possible
     return ABSENT if most is None else _up(most)
 
 
 def percent(share: float) -> str:
-    """A share of one as per cent."""
+    """Write a share of one as per cent."""
     return f"{100 * share:g} %"
 
 
 def rate(share: float) -> str:
-    """A measured share as per cent, to one decimal."""
+    """Write a measured share as per cent, to one decimal."""
     return f"{100 * share:.1f} %"
 
 
 def p_value(p: float | None) -> str:
-    """A p-value as papers print it."""
+    """Write a p-value as papers print it."""
     if p is None:
         return ABSENT
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is: no HTML, no end of a cell, no second line."""
+    """Escape what Markdown would not show as it is: HTML, the end of a cell, a second line."""
     plain = " ".join(text.split()).replace("|", "\\|")
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", plain)
 
@@ -155,7 +155,7 @@ _LATEX: dict[str, str | int | None] = {
 
 
 def latex_text(text: str) -> str:
-    """Text that LaTeX sets as it is."""
+    """Escape what LaTeX would not set as it is."""
     plain = " ".join(text.split())
     return plain.translate(str.maketrans(_LATEX)).replace(r" \%", r"\,\%")
 

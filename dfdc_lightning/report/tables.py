@@ -20,7 +20,7 @@ from dfdc_lightning.results.ranking import MEASURES
 
 
 def results(evidence: Evidence) -> Table:
-    """The result in one table: each method's AUROC and its difference to the baseline, with intervals."""
+    """Put the result in one table: each method's AUROC and its difference to the baseline, with intervals."""
     compared = any(evidence.comparison(experiment) for experiment in evidence.experiments)
     columns = ["experiment", "seeds", "AUROC", percent(evidence.confidence), "SD", "best*"]
     columns += [f"Δ to {evidence.baseline} ({percent(evidence.confidence)})", "verdict"] if compared else []
@@ -37,12 +37,12 @@ def results(evidence: Evidence) -> Table:
 
 
 def verdict(comparison: Comparison) -> str:
-    """What may be said of an experiment's AUROC against its reference's."""
+    """Say what may be said of an experiment's AUROC against its reference's."""
     return judged(comparison.auroc)
 
 
 def judged(d: Difference) -> str:
-    """Better, worse, or how large a difference is still possible."""
+    """Say better, worse, or how large a difference is still possible."""
     if d.interval is None:
         return "no verdict"
     if d.clear:
@@ -51,7 +51,7 @@ def judged(d: Difference) -> str:
 
 
 def one_measure(evidence: Evidence, name: str) -> Table:
-    """One of the study's tables, beside the study's own numbers."""
+    """Make one of the study's tables, beside the study's own numbers."""
     known = {experiment: theirs for (experiment, measure), theirs in published().items() if measure == name}
     columns = ["experiment", "mean", percent(evidence.confidence), "SD", "best*", "interval of best"]
     columns += ["study: mean", "study: best", "study: interval of best"]
@@ -79,7 +79,7 @@ def one_measure(evidence: Evidence, name: str) -> Table:
 
 
 def chosen(evidence: Evidence) -> Table:
-    """The run of each experiment that validation chooses, with its test values."""
+    """List the run of each experiment that validation chooses, with its test values."""
     columns = ["experiment", "seed", "validation AUROC", "test AUROC", percent(evidence.confidence)]
     columns += ["threshold", "accuracy", "REAL called FAKE", "FAKE missed", "seed best on test"]
     rows = []
@@ -102,7 +102,7 @@ def chosen(evidence: Evidence) -> Table:
 
 
 def runs(evidence: Evidence) -> Table:
-    """Every run, whatever its state."""
+    """List every run, whatever its state."""
     measured = {r.run.name: r for e in evidence.experiments for r in e.runs}
     rows = []
     for study in evidence.studies:
@@ -121,7 +121,7 @@ def runs(evidence: Evidence) -> Table:
 
 
 def differences(evidence: Evidence) -> Table:
-    """Differences of means over seeds for all measures."""
+    """List the differences of means over seeds for all measures."""
     columns = [
         "experiment",
         "compared with",
@@ -142,7 +142,7 @@ def differences(evidence: Evidence) -> Table:
 
 
 def how_sure(evidence: Evidence) -> str:
-    """What the intervals cover, and what the best is."""
+    """Say what the intervals cover, and what the best is."""
     return (
         "AUROC on test videos: mean over seeds; interval over seeds and videos together (Obuchowski and "
         "Rockette, 1995, with the critical values of Cochran and Cox, 1950; variances from "
@@ -156,11 +156,11 @@ def how_sure(evidence: Evidence) -> str:
 
 
 def thresholds_of(evidence: Evidence) -> str:
-    """The thresholds that the runs use."""
+    """Say which thresholds the runs use."""
     values = sorted({run.threshold for experiment in evidence.experiments for run in experiment.runs})
     return "threshold " + " or ".join(f"{value:g}" for value in values)
 
 
 def whole(value: float | None) -> str:
-    """A count, or a dash."""
+    """Write a count, or a dash."""
     return ABSENT if value is None else f"{value:,.0f}"

@@ -19,7 +19,7 @@ from dfdc_lightning.results import measures
 
 
 def confusions(evidence: Evidence) -> list[Picture]:
-    """Confusion matrix of each experiment's chosen run."""
+    """Draw the confusion matrix of each experiment's chosen run."""
     kept, left_out = shown(evidence.experiments)
     figure, grid = panels(len(kept), height=1.75, columns=3)
     for [axes], experiment in zip(grid, kept, strict=True):
@@ -51,7 +51,7 @@ def _matrix(axes: Axes, run: RunEvidence) -> None:
 
 
 def histograms(evidence: Evidence) -> list[Picture]:
-    """Scores by label of each experiment's chosen run."""
+    """Draw the scores of each experiment's chosen run by label."""
     kept, left_out = shown(evidence.experiments)
     figure, grid = panels(len(kept), height=1.5, columns=2)
     bins = np.linspace(0, 1, 21).tolist()
@@ -78,7 +78,7 @@ def histograms(evidence: Evidence) -> list[Picture]:
 
 
 def reliabilities(evidence: Evidence) -> list[Picture]:
-    """How often videos of a score are FAKE: each seed's points, and all seeds as a line."""
+    """Draw how often videos of a score are FAKE: each seed's points, and all seeds as a line."""
     kept, left_out = shown(evidence.experiments)
     figure, grid = panels(len(kept), height=1.7, columns=2)
     for [axes], experiment in zip(grid, kept, strict=True):
@@ -108,7 +108,7 @@ def reliabilities(evidence: Evidence) -> list[Picture]:
 
 
 def uncertain(evidence: Evidence, n: int = 6) -> list[Picture]:
-    """Frame scores over time of the videos whose score lies closest to the threshold."""
+    """Draw frame scores over time of the videos whose score lies closest to the threshold."""
     scored = [e for e in evidence.experiments if _run_of(e).test.frames is not None]
     if not scored:
         return []
@@ -142,5 +142,5 @@ def uncertain(evidence: Evidence, n: int = 6) -> list[Picture]:
 
 
 def _run_of(experiment: Experiment) -> RunEvidence:
-    """The run that validation chooses, or the best on test where no run has usable validation scores."""
+    """Take the run that validation chooses, or the best on test where no run has usable validation scores."""
     return experiment.chosen() or experiment.best()

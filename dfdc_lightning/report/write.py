@@ -52,7 +52,7 @@ def read_evidence(
 
 
 def plan(evidence: Evidence) -> list[Table]:
-    """How many seeds and videos a study like this one needs.
+    """Say how many seeds and videos a study like this one needs.
 
     Raises:
         UserError: When nothing here says how much seeds and videos vary.
