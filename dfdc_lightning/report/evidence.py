@@ -98,7 +98,7 @@ class Experiment:
         return np.array([run.measured[measure].value for run in self.runs])
 
     def best(self, measure: str = "auroc") -> RunEvidence:
-        """Choose the seed with the best *test* value, as the study does: optimistic, for the test set chose."""
+        """Choose the seed with the best *test* value, as the study does, which is optimistic."""
         values = self.values(measure)
         return self.runs[int(np.argmin(values) if measure in LOWER_IS_BETTER else np.argmax(values))]
 

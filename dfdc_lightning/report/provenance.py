@@ -146,7 +146,7 @@ def facts_of_environment(study: Study) -> list[tuple[str, str]]:
 
 
 def commands(study: Study) -> list[str]:
-    """Write the commands that make this study again, one for all runs that differ in experiment and seed only."""
+    """Write the commands that make this study again, one for all runs of the same other settings."""
     sweeps: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for run in study.runs:
         if not run.folder.is_dir():

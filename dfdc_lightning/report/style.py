@@ -75,7 +75,7 @@ def shown(items: Sequence[T], most: int = MOST_PANELS) -> tuple[list[T], str]:
 
 
 def panels(n: int, height: float, columns: int, each: int = 1) -> tuple[Figure, list[list[Axes]]]:
-    """Make a figure of n items with `each` axes, `columns` axes beside each other; a list of axes per item."""
+    """Make a figure of n items with `each` axes, `columns` axes beside each other; lists the axes by item."""
     rows = -(-n * each // columns)
     figure = canvas(0.9 + height * rows)
     grid = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
