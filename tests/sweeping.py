@@ -29,7 +29,11 @@ class Said(NamedTuple):
 
 def environment(**more: str) -> dict[str, str]:
     """This process's environment, with our package importable and one thread a process."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200"} | more
+    return (
+        os.environ
+        | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        | more
+    )
 
 
 def start(script: Path, *arguments: str, cwd: Path, **more: str) -> subprocess.Popen[str]:

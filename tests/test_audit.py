@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from drawn import draw_cache
+from made_up import made_up
 
 from dfdc_lightning.audit.check import check
 from dfdc_lightning.audit.check_file import read_check, write_check
@@ -23,7 +24,7 @@ from dfdc_lightning.faces.joined import joined_pairs
 from dfdc_lightning.faces.quota import Quota
 from dfdc_lightning.faces.split import ByGroup, Candidate, group_of
 from dfdc_lightning.results.predictions import ScoredVideo, write_predictions
-from dfdc_lightning.results.result import Result, write_result
+from dfdc_lightning.results.result import write_result
 from dfdc_lightning.results.run_folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -283,11 +284,7 @@ def finished_run(folder: Path, threshold: float, scores: dict[str, float], profi
     judged = [ScoredVideo("test", video, "g", video != "real", score) for video, score in scores.items()]
     write_predictions(run.predictions_file, judged)
     data = {"cache": "c", "profile": profile, "split_hash": "s", "counts": {}}
-    measures = {"auroc": 0.5}
-    write_result(
-        run.result_file,
-        Result("s", "e", 0, "clip", measures, measures, threshold, 0, 1, 1.0, 1, 1, data, {}, {}, {}),
-    )
+    write_result(run.result_file, made_up(threshold=threshold, data=data))
 
 
 def test_a_label_is_in_doubt_where_every_run_on_this_cache_contradicts_it(tmp_path: Path) -> None:

@@ -7,40 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import made_up
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.results.epochs import read_epochs, write_epochs
 from dfdc_lightning.results.predictions import ScoredVideo, read_predictions, write_predictions
-from dfdc_lightning.results.result import Level, Result, read_result, write_result
+from dfdc_lightning.results.result import Level, read_result, write_result
 from dfdc_lightning.results.run_folder import RunFolder, find_runs
 
-MEASURES = {"auroc": 0.9, "accuracy": 0.8, "f1": 0.7, "eer": 0.1, "loss": 0.4}
 EPOCHS: list[dict[str, float]] = [
     {"epoch": 0, "train/loss": 0.69, "val/auroc": 0.51, "trainable_parameters": 90, "seconds": 12.34},
     {"epoch": 1, "train/loss": 0.61, "val/auroc": 0.753, "trainable_parameters": 90, "seconds": 11.02},
 ]
-
-
-def result(**other: Any) -> Result:
-    whole = Result(
-        study="toy",
-        experiment="lstm",
-        seed=3,
-        level="clip",
-        test=MEASURES,
-        val=MEASURES,
-        threshold=0.6,
-        best_epoch=1,
-        epochs=2,
-        seconds=23.4,
-        parameters=20_811_050,
-        trainable_parameters=9_000_000,
-        data={"cache": "data/toy", "counts": {"test": {"REAL": 1, "FAKE": 1}}},
-        versions={"python": "3.11"},
-        hardware={"device": "cpu", "cores": 2, "peak_gpu_memory_bytes": 0},
-        config={"seed": 3},
-    )
-    return whole._replace(**other)
 
 
 def videos(frames: int) -> list[ScoredVideo]:
@@ -54,14 +32,14 @@ def videos(frames: int) -> list[ScoredVideo]:
 
 
 def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    for each in (result(), result(weights={"source": "file"}, level="frame")):
+    for each in (made_up(), made_up(weights={"source": "file"}, level="frame")):
         write_result(tmp_path / "result.json", each)
         assert read_result(tmp_path / "result.json") == each
 
 
 def test_a_result_of_a_later_version_can_be_read(tmp_path: Path) -> None:
-    (tmp_path / "result.json").write_text(json.dumps(result()._asdict() | {"carbon": 3}))
-    assert read_result(tmp_path / "result.json") == result()
+    (tmp_path / "result.json").write_text(json.dumps(made_up()._asdict() | {"carbon": 3}))
+    assert read_result(tmp_path / "result.json") == made_up()
 
 
 @pytest.mark.parametrize(
@@ -92,18 +70,18 @@ def test_a_result_of_the_wrong_kind_is_neither_read_nor_written(
     tmp_path: Path, change: dict[str, Any], sentence: str
 ) -> None:
     path = tmp_path / "result.json"
-    path.write_text(json.dumps(result()._asdict() | change))
+    path.write_text(json.dumps(made_up()._asdict() | change))
     with pytest.raises(UserError, match=rf"result\.json is damaged .*{sentence}.*delete it"):
         read_result(path)
     path.unlink()
     with pytest.raises(UserError, match=sentence):
-        write_result(path, result(**change))
+        write_result(path, made_up(**change))
     assert not path.exists()
 
 
 @pytest.mark.parametrize("name", ["level", "test", "seconds", "data"])
 def test_a_result_that_lacks_a_fact_is_refused(tmp_path: Path, name: str) -> None:
-    content = result()._asdict()
+    content = made_up()._asdict()
     del content[name]
     (tmp_path / "result.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=f"does not state {name}"):
@@ -204,7 +182,7 @@ def test_a_run_says_how_far_it_has_come(tmp_path: Path) -> None:
     assert run.status == ("unfinished", "2 epochs so far")
     run.error_file.write_text("Traceback …\n  File …\nRuntimeError: out of memory\n")
     assert run.status == ("failed", "RuntimeError: out of memory")
-    write_result(run.result_file, result())
+    write_result(run.result_file, made_up())
     assert run.status.state == "finished"
     run = RunFolder(run.folder)
     run.result_file.write_text("{")

@@ -172,13 +172,7 @@ def compare(
             return replace(difference, reason="neither other seeds nor other videos change either value")
         possible = 1 - _worst(groups, confidence)
         return replace(difference, p=1.0, interval=Interval(-possible, possible))
-    return replace(
-        difference,
-        standard_error=error,
-        df=_freedom(half, error, confidence),
-        p=_p(gap, variances),
-        interval=Interval(max(-1.0, gap - half), min(1.0, gap + half)),
-    )
+    return _tested(difference, variances, half, error)
 
 
 def paired(
@@ -205,13 +199,7 @@ def paired(
     half, error = _half(parts, confidence)
     if error == 0:
         return replace(difference, reason="neither other seeds nor other videos change the values")
-    return replace(
-        difference,
-        standard_error=error,
-        df=_freedom(half, error, confidence),
-        p=_p(gap, parts),
-        interval=Interval(max(-1.0, gap - half), min(1.0, gap + half)),
-    )
+    return _tested(difference, parts, half, error)
 
 
 def adjusted(differences: Sequence[Difference]) -> list[Difference]:
@@ -271,6 +259,18 @@ def variances(
     seeds = [side.var(axis=-1, ddof=1) / side.shape[-1] for side in values]
     freedom = [size - 1 for size in sizes]
     return Variances(seeds, freedom, np.maximum(common, 0), np.maximum(videos, 0), groups)
+
+
+def _tested(difference: Difference, parts: Variances, half: float, error: float) -> Difference:
+    """Add the test and the interval, which stays within -1 and 1 as every difference of shares does."""
+    gap = difference.difference
+    return replace(
+        difference,
+        standard_error=error,
+        df=_freedom(half, error, difference.confidence),
+        p=_p(gap, parts),
+        interval=Interval(max(-1.0, gap - half), min(1.0, gap + half)),
+    )
 
 
 def half_width(parts: Variances, level: float) -> Float64[np.ndarray, "*b"]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -168,12 +168,7 @@ class RunProcesses:
         for stream in streams:
             self._selector.register(stream.pipe, selectors.EVENT_READ, stream)
         server.started = 0
-        try:
-            while not server.started and server.alive:
-                self._pump()
-        except BaseException:
-            self._stop()
-            raise
+        self._pump_until(lambda: bool(server.started))
         if not server.started:
             for stream in streams:
                 self._close(stream)
@@ -189,12 +184,7 @@ class RunProcesses:
         """
         server = self._server
         assert server is not None and self._streams, "no run is going"
-        try:
-            while not server.exits and server.alive:
-                self._pump()
-        except BaseException:
-            self._stop()
-            raise
+        self._pump_until(lambda: bool(server.exits))
         if not server.exits:  # the server was killed, and took the runs with it
             server.exits |= dict.fromkeys(self._streams, self._exit_of(server).status)
         run = next(iter(server.exits))
@@ -224,6 +214,16 @@ class RunProcesses:
             self._pump(0.1)
         for run in self._streams:
             _kill_group(run)
+
+    def _pump_until(self, done: Callable[[], bool]) -> None:
+        """Read until `done` or the server is gone; whatever stops the caller stops all runs."""
+        assert self._server is not None
+        try:
+            while not done() and self._server.alive:
+                self._pump()
+        except BaseException:
+            self._stop()
+            raise
 
     def _pump(self, timeout: float | None = None) -> None:
         """Read whatever has come: lines of the runs, and words of the server."""
