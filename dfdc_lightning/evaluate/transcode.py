@@ -11,7 +11,6 @@ import numpy as np
 from dfdc_lightning import atomic
 from dfdc_lightning.video.frames import FrameError, decoded_upright
 
-COARSEST_CRF = 51  # x264's scale of constant rate factors ends here; 0 is lossless
 _KEYFRAME_EVERY = 250  # frames; x264's default
 _USUAL_RATE = Fraction(30)  # frames per second where a file does not tell
 

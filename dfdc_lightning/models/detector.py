@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from typing_extensions import override
 
+from dfdc_lightning import checks
 from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
@@ -83,11 +84,10 @@ class Detector(L.LightningModule):
 
         way = passage(backbone)
         self.n_features, self.layers = way.features, layers(backbone, way)
-        self.trainable_layers = len(self.layers) if trainable_layers is None else trainable_layers
-        if not 0 <= self.trainable_layers <= len(self.layers):
-            raise UserError(
-                f"model.trainable_layers={trainable_layers}: the backbone has {len(self.layers)} (null: all)"
-            )
+        wanted = len(self.layers) if trainable_layers is None else trainable_layers
+        self.trainable_layers = checks.whole(
+            "model.trainable_layers", wanted, 0, len(self.layers), other="null"
+        )
         self.open_layers(self.trainable_layers)
 
         self.train_auroc = video_auroc()
