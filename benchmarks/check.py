@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from dfdc_lightning.audit.duplicates import near_duplicates
-from dfdc_lightning.audit.facts import SIDE, look
+from dfdc_lightning.audit.facts import SIDE, measure_facts
 from dfdc_lightning.audit.shortcuts import shortcuts
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
 
@@ -120,7 +120,7 @@ def copies(videos: Path, work: Path, n: int) -> None:
         rows = prepare(
             FolderSource(folder / name), preparation, ByGroup(), cache.root, per_label=None, labels="any"
         )
-        facts = look(cache, [row.video for row in rows if row.status == "ok"])
+        facts = measure_facts(cache, [row.video for row in rows if row.status == "ok"])
         names += facts.videos
         faces += facts.faces
     found = {(names[pair.a], names[pair.b]) for pair in near_duplicates(faces)}

@@ -163,13 +163,13 @@ def main() -> None:
     predictor.load()
     prepare.preparation.ready()
     service = VerdictService(predictor, prepare, rules, seconds, megabytes)
-    heed_signals()
+    end_on_signals()
     with serving(service, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)
         threading.Event().wait()
 
 
-def heed_signals() -> None:
+def end_on_signals() -> None:
     """Let whatever asks this process to end do so in order; a shell's background would ignore SIGINT."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

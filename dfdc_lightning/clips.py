@@ -24,7 +24,7 @@ from dfdc_lightning.faces.split_record import read_split
 from dfdc_lightning.hardware import shared_memory
 from dfdc_lightning.machine import cores
 
-_AHEAD = 2  # batches a worker has ready
+_PREFETCHED = 2  # batches a worker has ready
 _IN_HAND = 2  # batches on their way into the training
 Item = tuple[int, int]  # (epoch, index): workers live through all epochs and must know which one it is
 
@@ -306,7 +306,7 @@ class FaceDataModule(L.LightningDataModule):
             clips,
             batch_sampler=batches,
             num_workers=workers,
-            prefetch_factor=_AHEAD if workers else None,
+            prefetch_factor=_PREFETCHED if workers else None,
             collate_fn=_as_it_is,
             pin_memory=torch.cuda.is_available(),
             # Forked once and kept: spawned workers would import torch again, for seconds each.
@@ -322,7 +322,7 @@ class FaceDataModule(L.LightningDataModule):
         if not wanted:
             return 0
         batch, room = self.batch_size * clips[0, 0].faces.nbytes, shared_memory()
-        fit = min(wanted, max(room // batch - _IN_HAND, 0) // _AHEAD)
+        fit = min(wanted, max(room // batch - _IN_HAND, 0) // _PREFETCHED)
         if fit < wanted:
             print(
                 f"warning: {room / 2**20:,.0f} MiB of shared memory have no room for {wanted} workers with "

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from forgeries import ROOT, Trained
 
-from dfdc_lightning.app import VerdictService, heed_signals, main
+from dfdc_lightning.app import VerdictService, end_on_signals, main
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.predictors import open_predictor
 from dfdc_lightning.predict.verdict import RULES, Prepare, Rules
@@ -88,7 +88,7 @@ def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
 def test_whatever_ends_the_page_ends_it_in_order(number: int) -> None:
     before = signal.signal(number, signal.SIG_IGN)
     try:
-        heed_signals()
+        end_on_signals()
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
             time.sleep(1)

@@ -16,7 +16,7 @@ from dfdc_lightning.audit.check_file import read_check, write_check
 from dfdc_lightning.audit.contents import contents, dropped
 from dfdc_lightning.audit.doubts import doubtful, runs_on
 from dfdc_lightning.audit.duplicates import near_duplicates
-from dfdc_lightning.audit.facts import look, small_faces
+from dfdc_lightning.audit.facts import measure_facts, small_faces
 from dfdc_lightning.audit.shortcuts import shortcuts
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
@@ -73,7 +73,7 @@ def test_too_little_to_measure_gives_a_reason(keep: Callable[[Row], bool]) -> No
     assert "are too few: 20 of each are needed" in found["reason"]
 
 
-def film(seed: int) -> np.ndarray:
+def recording(seed: int) -> np.ndarray:
     """Frames (t h w 3) of a face on a ground of its own; light, place and mouth change with time."""
     rng = np.random.default_rng([5, seed])
     ground = cv2.resize(
@@ -131,7 +131,7 @@ def clip(frames: np.ndarray) -> FaceClip:
 
 
 def test_planted_copies_are_found_and_little_else() -> None:
-    films = [film(seed) for seed in range(200)]
+    films = [recording(seed) for seed in range(200)]
     copies = [(number, list(CHANGES)[number % len(CHANGES)]) for number in range(0, 200, 2)]
     clips = [*films, *(CHANGES[change](films[number]) for number, change in copies)]
     planted = {(number, 200 + place): change for place, (number, change) in enumerate(copies)}
@@ -149,7 +149,7 @@ def test_planted_copies_are_found_and_little_else() -> None:
 
 def test_nothing_is_alike_where_there_is_nothing_to_compare() -> None:
     assert near_duplicates([]) == []
-    assert near_duplicates([small_faces(clip(film(0)))]) == []
+    assert near_duplicates([small_faces(clip(recording(0)))]) == []
 
 
 @pytest.fixture(scope="module")
@@ -161,11 +161,11 @@ def leaky(tmp_path_factory: pytest.TempPathFactory) -> FaceCache:
         split = "train" if number < 20 else "val" if number < 25 else "test"
         for label in (REAL, FAKE):
             video = f"v{number:02d}{label[0]}"
-            frames = film(number)
+            frames = recording(number)
             if label == FAKE:
                 frames[:, 60:80, 30:66] = 255 - frames[:, 60:80, 30:66]
             if number == 29:
-                frames = film(3)[:, :, ::-1]
+                frames = recording(3)[:, :, ::-1]
             cache.write_clip(video, clip(frames))
             source = f"v{number:02d}R"
             rows.append(
@@ -252,7 +252,7 @@ def test_a_cache_without_a_usable_video_is_looked_at(tmp_path: Path) -> None:
 def test_a_damaged_clip_is_left_out_of_the_look(tmp_path: Path) -> None:
     cache = draw_cache(tmp_path, {"train": 2})
     cache.clip_path("train000").write_bytes(b"no zip")
-    facts = look(cache, ["train000", "train001"])
+    facts = measure_facts(cache, ["train000", "train001"])
     assert facts.videos == ["train001"]
     assert check(tmp_path, tmp_path) == 1
 

@@ -112,7 +112,7 @@ def test_the_same_command_gives_the_same_bytes_every_time(tmp_path: Path) -> Non
 def test_another_seed_shows_other_people(tiny: Path, tmp_path: Path) -> None:
     other = render(tmp_path, videos=10, seed=6, **TINY)
     assert not entries(other).keys() & entries(tiny).keys()
-    people = [Person.draw(np.random.default_rng([seed, 0, 0])).look() for seed in (5, 6)]
+    people = [Person.draw(np.random.default_rng([seed, 0, 0])).traits_and_light() for seed in (5, 6)]
     assert people[0] != people[1]
 
 
@@ -252,13 +252,13 @@ class Take(NamedTuple):
 
 def take(cue: str, strength: float = 1.0, seed: int = 1, frames: int = 12, gop: int = 4) -> Take:
     scene = Scene(np.random.default_rng([seed, 0]), (320, 240))
-    real = scene.look(scene.person)
+    real = scene.view(scene.person)
     forged = CUES[cue](np.random.default_rng([seed, 1]), scene, real, strength, gop)
     pictures, regions = [], []
     for index, pose in enumerate(scene.poses(frames, Fraction(10))):
         planes = (
             scene.frame(index, pose, real),
-            scene.frame(index, pose, forged.look(index), forged.patch(pose)),
+            scene.frame(index, pose, forged.view(index), forged.patch(pose)),
         )
         pictures.append([cv2.cvtColor(plane, cv2.COLOR_YUV2RGB_I420) for plane in planes])
         regions.append(forged.ellipse(pose))
@@ -304,7 +304,7 @@ def test_each_frame_of_a_temporal_fake_is_a_frame_of_some_real_video_byte_for_by
     for first in range(0, frames, gop):
         stranger = Scene(np.random.default_rng([1, 0]), (320, 240))  # the same room, camera and motion
         stranger.person = person = person.turned(Person.draw(forger), 90) if first else person
-        real = stranger.look(stranger.person)
+        real = stranger.view(stranger.person)
         for index, pose in enumerate(stranger.poses(frames, Fraction(10))):
             if first <= index < first + gop:
                 frame = cv2.cvtColor(stranger.frame(index, pose, real), cv2.COLOR_YUV2RGB_I420)
@@ -320,7 +320,7 @@ def test_a_turned_person_has_the_distribution_of_any_person() -> None:
             np.array(
                 [np.concatenate([np.ravel(trait) for trait in (*who[:-1], light)]) for who, light in looks]
             )
-            for looks in ([person.look() for person in crowd] for crowd in (people, turned))
+            for looks in ([person.traits_and_light() for person in crowd] for crowd in (people, turned))
         )
         assert min(ks_2samp(*columns).pvalue for columns in zip(one.T, other.T, strict=True)) > 1e-4
 

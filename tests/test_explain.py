@@ -25,7 +25,7 @@ from dfdc_lightning.explain.gradcam import predict_with_maps
 from dfdc_lightning.explain.mean_map import MeanMap
 from dfdc_lightning.explain.overlay import overlay, readable, scale
 from dfdc_lightning.explain.prediction import evidence, predict
-from dfdc_lightning.explain.strip import Subject, draw_strip
+from dfdc_lightning.explain.strip import PredictedClip, draw_strip
 from dfdc_lightning.models.detector import Detector, scores
 from dfdc_lightning.report.style import RC
 from dfdc_lightning.results.predictions import Scores
@@ -209,11 +209,11 @@ def test_the_gallery_takes_the_most_confident_of_each_kind() -> None:
     ]
 
 
-def subject(video: str = "v", frames: int = 2, places: int = 2, label: str = "FAKE") -> Subject:
+def subject(video: str = "v", frames: int = 2, places: int = 2, label: str = "FAKE") -> PredictedClip:
     rng = np.random.default_rng(0)
     faces = rng.integers(0, 256, (frames, 3, 32, 32), dtype=np.uint8)
     maps = rng.normal(size=(frames, places, places)).astype(np.float32)
-    return Subject(video, label, faces, 0.9, np.full(frames, 0.9, np.float32), maps)
+    return PredictedClip(video, label, faces, 0.9, np.full(frames, 0.9, np.float32), maps)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 10])

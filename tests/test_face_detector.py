@@ -205,7 +205,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
         FacePreparation(YuNet(tmp_path / "model.onnx")).ready()
 
 
-def film(path: Path, images: list[np.ndarray]) -> Path:
+def recording(path: Path, images: list[np.ndarray]) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10, options={"preset": "ultrafast"})
         stream.height, stream.width = images[0].shape[:2]
@@ -226,7 +226,7 @@ def test_of_several_persons_each_has_a_clip(
 ) -> None:
     both = np.concatenate([portraits["253"], portraits["183"]], axis=1)
     preparation = FacePreparation(yunet, size=64)
-    path = film(tmp_path / "both.mp4", [both] * 10)
+    path = recording(tmp_path / "both.mp4", [both] * 10)
     clips = people(preparation, path)
     assert len(clips) == 2
     assert all(clip.found.all() for clip in clips)
@@ -241,14 +241,14 @@ def test_after_two_cuts_the_same_person_is_followed(
     yunet: YuNet, portraits: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     one, other = portraits["253"], portraits["183"]
-    path = film(tmp_path / "cuts.mp4", [one] * 4 + [other] * 3 + [one] * 3)
+    path = recording(tmp_path / "cuts.mp4", [one] * 4 + [other] * 3 + [one] * 3)
     clip, second = people(FacePreparation(yunet, size=64), path)
     assert clip.found.tolist() == [True] * 4 + [False] * 3 + [True] * 3
     assert second.found.sum() == 3
 
 
 def test_a_video_without_a_face_is_said_to_be_one(yunet: YuNet, tmp_path: Path) -> None:
-    path = film(tmp_path / "grey.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 10)
+    path = recording(tmp_path / "grey.mp4", [np.full((120, 160, 3), 90, np.uint8)] * 10)
     with pytest.raises(FrameError, match="shows no face") as error:
         first_clip(FacePreparation(yunet), path)
     assert error.value.status == "no_face"

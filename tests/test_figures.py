@@ -12,7 +12,7 @@ from dfdc_lightning.report import figures
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.sections import contents
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.style import COLOURS, Picture, look, slug
+from dfdc_lightning.report.style import COLOURS, Picture, line_style, slug
 
 
 def evidence(root: Path, **options: object) -> Evidence:
@@ -77,7 +77,7 @@ def test_a_figure_of_many_experiments_stays_below_4000_pixels(tmp_path: Path) ->
 
 
 def test_experiments_differ_in_line_style_and_marker_not_in_colour_alone() -> None:
-    looks = [look(i) for i in range(20)]
+    looks = [line_style(i) for i in range(20)]
     assert len({str(one) for one in looks}) == 20
     for part in zip(*looks[:7], strict=True):
         assert len(set(map(str, part))) == 7

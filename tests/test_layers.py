@@ -7,13 +7,13 @@ import timm
 import torch
 from torch import nn
 
+from dfdc_lightning.models.forward_trace import trace_forward
 from dfdc_lightning.models.layers import Layer, fix_statistics, open_last
 from dfdc_lightning.models.layers import layers as layers_on
-from dfdc_lightning.models.passage import passage
 
 
 def layers(backbone: nn.Module) -> list[Layer]:
-    return layers_on(backbone, passage(backbone))
+    return layers_on(backbone, trace_forward(backbone))
 
 
 # Written out by hand from the networks' definitions, last layer first.

@@ -175,7 +175,7 @@ def test_a_hub_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(hub, "_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         monkeypatch.setattr(hub, "_address", lambda _: f"http://127.0.0.1:{mute.getsockname()[1]}/w")
-        assert hub.silence(None) in ("no answer within 0.2 seconds", "timed out")
+        assert hub.no_answer(None) in ("no answer within 0.2 seconds", "timed out")
 
 
 def test_a_hub_is_asked_through_the_proxies_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +183,9 @@ def test_a_hub_is_asked_through_the_proxies_of_the_moment(monkeypatch: pytest.Mo
         monkeypatch.setattr(hub, "_SECONDS", 0.2)
         monkeypatch.setattr(hub, "_address", lambda _: f"http://127.0.0.1:{mute.getsockname()[1]}/w")
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # nobody listens there
-        assert "refused" in hub.silence(None)
+        assert "refused" in hub.no_answer(None)
         monkeypatch.delenv("http_proxy")
-        assert hub.silence(None) in ("no answer within 0.2 seconds", "timed out")
+        assert hub.no_answer(None) in ("no answer within 0.2 seconds", "timed out")
 
 
 @pytest.mark.parametrize(
@@ -193,10 +193,10 @@ def test_a_hub_is_asked_through_the_proxies_of_the_moment(monkeypatch: pytest.Mo
 )
 def test_where_weights_are_published_is_known_without_timm(name: str) -> None:
     own = timm.get_pretrained_cfg(name)
-    first = hub.published(name)[0]
+    first = hub.addresses_of(name)[0]
     assert first.hf_hub_id == (own.hf_hub_id or "")
     assert first.hf_hub_id or first.url == own.url
-    assert hub.published("no_such_network") == []
+    assert hub.addresses_of("no_such_network") == []
     assert hub.checkpoints() == Path(torch.hub.get_dir(), "checkpoints")
 
 
@@ -220,7 +220,7 @@ def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
     )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(hub, "_ask", lambda address, answers: answers.put("nobody"))
-    (place,) = hub.published("legacy_xception")
+    (place,) = hub.addresses_of("legacy_xception")
     fetched = tmp_path / "hub" / "checkpoints" / Path(place.url).name
     with composed("weights=null") as config:
         with pytest.raises(UserError, match=r"could not be fetched \(nobody\)"):

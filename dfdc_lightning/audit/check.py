@@ -10,7 +10,7 @@ from dfdc_lightning.audit.check_page import page
 from dfdc_lightning.audit.contents import contents, dropped
 from dfdc_lightning.audit.doubts import doubtful, runs_on
 from dfdc_lightning.audit.duplicates import Pair, near_duplicates
-from dfdc_lightning.audit.facts import Facts, look
+from dfdc_lightning.audit.facts import Facts, measure_facts
 from dfdc_lightning.audit.shortcuts import shortcuts
 from dfdc_lightning.errors import writing
 from dfdc_lightning.faces.cache import FaceCache, Row, split_hash
@@ -40,7 +40,7 @@ def check(root: Path, studies: Path = Path("multirun")) -> int:
     print(stated(root, claims))
     rows = cache.rows()
     used = [row for row in rows if row.split and row.status == "ok"]
-    facts = look(cache, [row.video for row in used])
+    facts = measure_facts(cache, [row.video for row in used])
     seen = set(facts.videos)
     used = [row for row in used if row.video in seen]
     found = _found(cache, rows, used, facts, studies)

@@ -30,7 +30,7 @@ class Facts(NamedTuple):
         return self.measured[:, NAMES.index(name)]
 
 
-def look(cache: FaceCache, videos: Sequence[str]) -> Facts:
+def measure_facts(cache: FaceCache, videos: Sequence[str]) -> Facts:
     """Read the clips of these videos; what is damaged is left out, as the proofs name it."""
     seen = []
     with tally("check", len(videos), "clips") as progress, ThreadPoolExecutor(cores()) as threads:

@@ -37,7 +37,7 @@ _RESAMPLES, _AT_ONCE = 1000, 50  # memory is that of those at once
 _LEAST = 20  # groups, and videos of each label, below which nothing is measured
 
 
-class Measured(NamedTuple):
+class MeasuredAuroc(NamedTuple):
     """An AUROC over videos with its interval over groups."""
 
     auroc: float
@@ -112,7 +112,7 @@ def judged(
     label: Bool[np.ndarray, " v"],
     group: Int64[np.ndarray, " v"],
     fold: Int64[np.ndarray, " v"],
-) -> Measured:
+) -> MeasuredAuroc:
     """Train on four folds, score the fifth, and measure all scores together.
 
     Args:
@@ -140,7 +140,7 @@ def judged(
             ]
         )
     low, high = np.nanquantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Measured(round(auroc, 4), round(float(low), 4), round(float(high), 4))
+    return MeasuredAuroc(round(auroc, 4), round(float(low), 4), round(float(high), 4))
 
 
 def _binned(values: Float64[np.ndarray, " v"]) -> UInt8[np.ndarray, " v"]:

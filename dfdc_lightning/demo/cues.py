@@ -14,10 +14,10 @@ import numpy as np
 from typing_extensions import override
 
 from dfdc_lightning import checks
-from dfdc_lightning.demo.brush import Image, Plane
+from dfdc_lightning.demo.drawing import Image, Plane
 from dfdc_lightning.demo.heads import BOTTOM, LEFT, RIGHT, TOP, Head
 from dfdc_lightning.demo.identity import Person
-from dfdc_lightning.demo.scene import Look, Patch, Pose, Scene
+from dfdc_lightning.demo.scene import Patch, Pose, Scene, View
 from dfdc_lightning.errors import UserError
 
 # Ellipses in face units: centre, radii. The inner face is what is swapped, the head what drifts.
@@ -49,12 +49,12 @@ class Cue:
 
     region: tuple[tuple[float, float], tuple[float, float]] | None = None
 
-    def __init__(self, rng: np.random.Generator, scene: Scene, real: Look, strength: float, gop: int) -> None:
+    def __init__(self, rng: np.random.Generator, scene: Scene, real: View, strength: float, gop: int) -> None:
         self._rng, self._scene, self._real = rng, scene, real
         self._strength, self._gop = strength, gop
         self._patches: dict[tuple[int, int], Patch] = {}
 
-    def look(self, index: int) -> Look:
+    def view(self, index: int) -> View:
         """Say who is in the scene in a frame; call it in time order."""
         return self._real
 
@@ -84,10 +84,10 @@ class Seam(Cue):
 
     region = _INNER
 
-    def __init__(self, rng: np.random.Generator, scene: Scene, real: Look, strength: float, gop: int) -> None:
+    def __init__(self, rng: np.random.Generator, scene: Scene, real: View, strength: float, gop: int) -> None:
         super().__init__(rng, scene, real, strength, gop)
-        donor, _ = Person.draw(rng).look()
-        _, light = scene.person.look()
+        donor, _ = Person.draw(rng).traits_and_light()
+        _, light = scene.person.traits_and_light()
         self._donor = scene.head(donor, light)
         direction = rng.standard_normal(3)
         direction /= np.linalg.norm(direction)
@@ -109,7 +109,7 @@ class Texture(Cue):
 
     region = _INNER
 
-    def __init__(self, rng: np.random.Generator, scene: Scene, real: Look, strength: float, gop: int) -> None:
+    def __init__(self, rng: np.random.Generator, scene: Scene, real: View, strength: float, gop: int) -> None:
         super().__init__(rng, scene, real, strength, gop)
         self._detail = _SHARPEST * (_COARSEST / _SHARPEST) ** strength
         self._alpha = _inner(real.head, feather=0.45)
@@ -128,16 +128,16 @@ class Temporal(Cue):
 
     region = _HEAD
 
-    def __init__(self, rng: np.random.Generator, scene: Scene, real: Look, strength: float, gop: int) -> None:
+    def __init__(self, rng: np.random.Generator, scene: Scene, real: View, strength: float, gop: int) -> None:
         super().__init__(rng, scene, real, strength, gop)
         self._person, self._now, self._since = scene.person, real, 0
 
     @override
-    def look(self, index: int) -> Look:
+    def view(self, index: int) -> View:
         while self._since < index // self._gop:
             self._person = self._person.turned(Person.draw(self._rng), 90 * self._strength)
             self._since += 1
-            self._now = self._scene.look(self._person)
+            self._now = self._scene.view(self._person)
         return self._now
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import av
 
 from dfdc_lightning import atomic
-from dfdc_lightning.demo.brush import Planes
+from dfdc_lightning.demo.drawing import Planes
 
 ENCODERS = ("libx264", "mpeg4")
 

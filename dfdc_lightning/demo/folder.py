@@ -13,13 +13,13 @@ import numpy as np
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.demo.cues import CUES, PLACEBO, Ellipse, check_cues
 from dfdc_lightning.demo.encode import ENCODERS, encoding
-from dfdc_lightning.demo.film import Film, Fixed
+from dfdc_lightning.demo.recording import Fixed, Recording
 from dfdc_lightning.demo.scene import Scene
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.machine import cores
 from dfdc_lightning.progress import tally
 
-_SCENE, _CUE, _FILM, _CODEC = range(4)  # what a random generator is for
+_SCENE, _CUE, _RECORDING, _CODEC = range(4)  # what a random generator is for
 _PICTURES = 3  # raise it when the same settings begin to give other pixels
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -31,7 +31,7 @@ class DemoError(UserError):
     """Settings or a folder that cannot be used, in one sentence."""
 
 
-class Plan(NamedTuple):
+class DemoPlan(NamedTuple):
     """Everything that decides which files are rendered and every pixel in them; see `folder.render`."""
 
     videos: int = 240
@@ -158,7 +158,7 @@ def render(
     """
     out = Path(out)
     fixed = Fixed(size, seconds, fps, gop, qp, codec, preset)
-    plan = Plan(videos, fixed, fakes_per_real, parts, seed, dict(cues), placebo_parts)
+    plan = DemoPlan(videos, fixed, fakes_per_real, parts, seed, dict(cues), placebo_parts)
     plan.check()
     if workers is not None:
         checks.whole("workers", workers, 1)
@@ -208,19 +208,19 @@ def _part(out: Path, number: int) -> Path:
     return out / f"dfdc_train_part_{number}"
 
 
-def _render_group(out: Path, plan: Plan, number: int, names: Sequence[str]) -> dict[str, list[Ellipse]]:
+def _render_group(out: Path, plan: DemoPlan, number: int, names: Sequence[str]) -> dict[str, list[Ellipse]]:
     """Render one REAL video and its FAKEs side by side; returns the forged regions of each FAKE.
 
-    All of them share the scene and the film; each is encoded in its own way.
+    All of them share the scene and the recording; each is encoded in its own way.
     """
 
     def rng(purpose: int, *more: int) -> np.random.Generator:
         return np.random.default_rng([plan.seed, number, purpose, *more])
 
-    film = Film.draw(rng(_FILM), plan.fixed)
-    scene = Scene(rng(_SCENE), film.size)
-    real = scene.look(scene.person)
-    codecs = [film.codec(rng(_CODEC, member), plan.fixed) for member in range(len(names))]
+    recording = Recording.draw(rng(_RECORDING), plan.fixed)
+    scene = Scene(rng(_SCENE), recording.size)
+    real = scene.view(scene.person)
+    codecs = [recording.codec(rng(_CODEC, member), plan.fixed) for member in range(len(names))]
     kinds = [plan.cue(number, member) if member else PLACEBO for member in range(len(names))]
     cues = [
         CUES[kind](rng(_CUE, member), scene, real, plan.cues.get(kind, 1.0), codec.gop)
@@ -232,19 +232,19 @@ def _render_group(out: Path, plan: Plan, number: int, names: Sequence[str]) -> d
     with ExitStack() as files:
         folder = _part(out, number % plan.parts)
         videos = [
-            files.enter_context(encoding(folder / f"{name}.mp4", film.size, codec))
+            files.enter_context(encoding(folder / f"{name}.mp4", recording.size, codec))
             for name, codec in zip(names, codecs, strict=True)
         ]
-        for index, pose in enumerate(scene.poses(film.frames, film.fps)):
+        for index, pose in enumerate(scene.poses(recording.frames, recording.fps)):
             for name, cue, video in zip(names, cues, videos, strict=True):
-                video.write(scene.frame(index, pose, cue.look(index), cue.patch(pose)))
+                video.write(scene.frame(index, pose, cue.view(index), cue.patch(pose)))
                 region = cue.ellipse(pose)
                 if region is not None:
                     regions[name].append(region)
     return regions
 
 
-def _metadata(plan: Plan, groups: Sequence[Sequence[str]], part: int) -> dict[str, dict[str, str]]:
+def _metadata(plan: DemoPlan, groups: Sequence[Sequence[str]], part: int) -> dict[str, dict[str, str]]:
     entries: dict[str, dict[str, str]] = {}
     for number in range(part, len(groups), plan.parts):
         real, *fakes = groups[number]

@@ -6,7 +6,7 @@ Coordinates are face units: (0, 0) is the middle of the face, 1 half its width, 
 import cv2
 import numpy as np
 
-from dfdc_lightning.demo.brush import Image, Picture, Plane, bump, dimmed, paint, step, stroke
+from dfdc_lightning.demo.drawing import Image, Picture, Plane, bump, dimmed, paint, step, stroke
 from dfdc_lightning.demo.identity import Identity
 
 LEFT, TOP, RIGHT, BOTTOM = -1.5, -1.75, 1.5, 1.95  # what the texture shows

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import ndtr
 
-from dfdc_lightning.demo.brush import Colour
+from dfdc_lightning.demo.drawing import Colour
 
 # Anchors between which a colour is drawn, RGB 0-255.
 _SKIN = ((250, 214, 190), (236, 188, 158), (214, 160, 124), (178, 122, 88), (148, 100, 72), (126, 84, 60))
@@ -148,8 +148,8 @@ class Person(NamedTuple):
         angle = np.deg2rad(degrees)
         return self._replace(latents=np.cos(angle) * self.latents + np.sin(angle) * other.latents)
 
-    def look(self) -> tuple[Identity, tuple[float, float, float]]:
-        """Derive the traits and the direction towards the light (u, v, towards the camera)."""
+    def traits_and_light(self) -> tuple[Identity, tuple[float, float, float]]:
+        """Read the traits and the direction towards the light (u, v, towards the camera) off the latents."""
         latents = _Reader(self.latents)
         who = Identity.read(latents, self.cloth, self.texture)
         side = latents.uniform(-1, 1)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from dfdc_lightning.demo.brush import Image, Picture, Plane, Planes, extent, paint, paste, split, step
+from dfdc_lightning.demo.drawing import Image, Picture, Plane, Planes, extent, paint, paste, split, step
 from dfdc_lightning.demo.heads import LEFT, MOUTH_STATES, TOP, Head
 from dfdc_lightning.demo.identity import Identity, Person
 
@@ -88,7 +88,7 @@ class Motion:
         )
 
 
-class Look(NamedTuple):
+class View(NamedTuple):
     """What a person looks like in a scene: the head, and the room with neck and clothes, also as planes."""
 
     head: Head
@@ -131,14 +131,14 @@ class Scene:
         )
         self._shifts = rng.integers(0, _GRAIN_MARGIN, (997, 2))
 
-    def look(self, person: Person) -> Look:
+    def view(self, person: Person) -> View:
         """Put a person into the scene, in front of its camera."""
-        who, light = person.look()
+        who, light = person.traits_and_light()
         room = self._empty_room.copy()
         _dress(room, who, self._start, light[0], self._weave)
         seen = cv2.GaussianBlur(room * self.tint, (0, 0), self._blur)
         picture: Picture = np.clip(seen, 0, 255).astype(np.uint8)
-        return Look(self.head(who, light), picture, cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
+        return View(self.head(who, light), picture, cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420))
 
     def head(self, who: Identity, light: tuple[float, float, float]) -> Head:
         """Draw a head as this scene's camera sees it."""
@@ -148,28 +148,28 @@ class Scene:
         """List the poses of `count` frames, in time order."""
         return (self._motion.at(index / float(fps)) for index in range(count))
 
-    def frame(self, index: int, pose: Pose, look: Look, patch: Patch | None = None) -> Planes:
+    def frame(self, index: int, pose: Pose, view: View, patch: Patch | None = None) -> Planes:
         """Draw one frame: the room, the head, what a forgery lays over it, and at last the camera's grain.
 
         Args:
             index: The frame's number, which the grain follows.
             pose: The head's pose.
-            look: Who is in the scene.
+            view: Who is in the scene.
             patch: What lies over the head.
         """
         matrix = pose.matrix(self.unit)
-        x0, y0, x1, y1 = extent(matrix, look.head.alpha.shape, look.room.shape)
+        x0, y0, x1, y1 = extent(matrix, view.head.alpha.shape, view.room.shape)
         x0, y0, x1, y1 = x0 & ~1, y0 & ~1, (x1 + 1) & ~1, (y1 + 1) & ~1  # chroma is for two by two pixels
-        around = np.ascontiguousarray(look.room[y0:y1, x0:x1])
+        around = np.ascontiguousarray(view.room[y0:y1, x0:x1])
         matrix -= np.array([[0, 0, x0], [0, 0, y0]], np.float32)
-        paste(around, look.head.image(pose.eyes, pose.mouth), look.head.alpha, matrix, self.tint)
+        paste(around, view.head.image(pose.eyes, pose.mouth), view.head.alpha, matrix, self.tint)
         if patch is not None:
             paste(around, patch.texture, patch.alpha, matrix, self.tint * patch.gain)
-        planes = look.planes.copy()
+        planes = view.planes.copy()
         changed = split(cv2.cvtColor(around, cv2.COLOR_RGB2YUV_I420))
         for plane, part, scale in zip(split(planes), changed, (1, 2, 2), strict=True):
             plane[y0 // scale : y1 // scale, x0 // scale : x1 // scale] = part
-        height, width = look.room.shape[:2]
+        height, width = view.room.shape[:2]
         down, right = self._shifts[index % len(self._shifts)]
         window = slice(down, down + height), slice(right, right + width)
         luma = planes[:height]

@@ -12,7 +12,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.explain.gallery import choose, draw_gallery
 from dfdc_lightning.explain.gradcam import predict_with_maps
 from dfdc_lightning.explain.mean_map import MeanMap
-from dfdc_lightning.explain.strip import Subject, draw_strip, subjects
+from dfdc_lightning.explain.strip import PredictedClip, draw_strip, predicted_clips
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
 from dfdc_lightning.models.detector import Detector
 from dfdc_lightning.progress import tally
@@ -46,7 +46,7 @@ class Explanation:
         self.threshold, self.margin = threshold, margin
         self._labels = dict(zip(test.video, (FAKE if fake else REAL for fake in test.label), strict=True))
 
-    def look(self, videos: Sequence[str]) -> Iterator[Subject]:
+    def predict(self, videos: Sequence[str]) -> Iterator[PredictedClip]:
         """Predict with maps for clips of the cache.
 
         Raises:
@@ -56,7 +56,7 @@ class Explanation:
             batch = list(videos[start : start + _BATCH])
             faces = np.stack([self.cache.read_faces(video) for video in batch])
             labels = [self._labels.get(video, "") for video in batch]
-            yield from subjects(batch, labels, faces, predict_with_maps(self.detector, faces))
+            yield from predicted_clips(batch, labels, faces, predict_with_maps(self.detector, faces))
 
     def write(self, folder: Path) -> list[Path]:
         """Write gallery.png, mean_map.png, their captions and the numbers behind the mean map.
@@ -82,7 +82,7 @@ class Explanation:
         videos = [video for video, ok in zip(self.test.video, right, strict=True) if ok]
         mean = MeanMap(1 / (1 + 2 * self.margin))
         with tally("maps", len(videos), "videos") as done:
-            for subject in self.look(videos):
+            for subject in self.predict(videos):
                 mean.add(subject)
                 done.advance()
         return mean
@@ -95,9 +95,9 @@ class Explanation:
                 f"videos={missing}: {self.cache.root} has no such clip; give names from its manifest.csv, or "
                 "run predict.py video=FILE html=FILE for a video outside of it"
             )
-        return [self._write_strip(subject, folder) for subject in self.look(videos)]
+        return [self._write_strip(subject, folder) for subject in self.predict(videos)]
 
-    def _write_strip(self, subject: Subject, folder: Path) -> Path:
+    def _write_strip(self, subject: PredictedClip, folder: Path) -> Path:
         with matplotlib.rc_context(RC):
             figure = draw_strip(subject, self.threshold, self.detector.level)
         return save(figure, folder / f"{subject.video}.png")
@@ -107,7 +107,7 @@ def draw_gallery_of(explanation: Explanation) -> Figure:
     """Draw the gallery of a run's test videos."""
     blocks = choose(explanation.test, explanation.threshold)
     videos = [video for block in blocks for video in block.videos]
-    seen = {subject.video: subject for subject in explanation.look(videos)}
+    seen = {subject.video: subject for subject in explanation.predict(videos)}
     with matplotlib.rc_context(RC):
         return draw_gallery(blocks, seen)
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from dfdc_lightning.explain.overlay import brightest, overlay, row
-from dfdc_lightning.explain.strip import Subject
+from dfdc_lightning.explain.strip import PredictedClip
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.results.predictions import Scores
 
@@ -47,7 +47,7 @@ def choose(test: Scores, threshold: float, each: int = EACH) -> list[Block]:
     return blocks
 
 
-def draw_gallery(blocks: Sequence[Block], seen: Mapping[str, Subject]) -> Figure:
+def draw_gallery(blocks: Sequence[Block], seen: Mapping[str, PredictedClip]) -> Figure:
     """Draw two by two blocks of two by two videos: of each the frame with most evidence, face beside overlay.
 
     All overlays share one scale, so that faint means little evidence.
@@ -65,7 +65,7 @@ def draw_gallery(blocks: Sequence[Block], seen: Mapping[str, Subject]) -> Figure
     return figure
 
 
-def _draw_block(part: SubFigure, block: Block, seen: Sequence[Subject], full: float) -> None:
+def _draw_block(part: SubFigure, block: Block, seen: Sequence[PredictedClip], full: float) -> None:
     part.suptitle(block.title, fontsize=10, fontweight="bold")
     grid = part.subplots(2, 2).ravel()
     for axes in grid:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from dfdc_lightning.explain.overlay import overlay
-from dfdc_lightning.explain.strip import Subject, legend
+from dfdc_lightning.explain.strip import PredictedClip, legend
 from dfdc_lightning.faces.cache import FAKE, REAL
 
 LABELS = (FAKE, REAL)
@@ -33,7 +33,7 @@ class MeanMap:
         self._faces: dict[str, np.ndarray] = {}
         self._maps: dict[tuple[str, str], np.ndarray] = {}
 
-    def add(self, subject: Subject) -> None:
+    def add(self, subject: PredictedClip) -> None:
         """Lay one rightly judged video over the others of its label."""
         label = subject.label
         self.n[label] += 1

@@ -23,7 +23,7 @@ _LETTERS = 11  # of a title, per inch
 _ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 
 
-class Subject(NamedTuple):
+class PredictedClip(NamedTuple):
     """One clip and its prediction. `label` is "REAL", "FAKE", or empty where nobody knows."""
 
     video: str
@@ -38,18 +38,21 @@ class Subject(NamedTuple):
         return evidence(self.maps, fake)
 
 
-def subjects(
+def predicted_clips(
     videos: list[str], labels: list[str], faces: UInt8[np.ndarray, "b t 3 h w"], prediction: Prediction
-) -> list[Subject]:
-    """Make one subject per clip of a batch that was predicted with maps."""
+) -> list[PredictedClip]:
+    """Make one of these per clip of a batch that was predicted with maps."""
     assert prediction.maps is not None
     together = zip(
         videos, labels, faces, prediction.scores, prediction.frame_scores, prediction.maps, strict=True
     )
-    return [Subject(video, label, clip, float(score), *rest) for video, label, clip, score, *rest in together]
+    return [
+        PredictedClip(video, label, clip, float(score), *rest)
+        for video, label, clip, score, *rest in together
+    ]
 
 
-def draw_strip(subject: Subject, threshold: float, level: Level) -> Figure:
+def draw_strip(subject: PredictedClip, threshold: float, level: Level) -> Figure:
     """Draw the faces above, overlays below, then the frames' scores.
 
     Args:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.models.hub import cached, silence, unfetched
+from dfdc_lightning.models.hub import cached, no_answer, unfetched
 from dfdc_lightning.models.weights import (
     Wanted,
     in_timms_order,
@@ -72,7 +72,7 @@ def _fetched(name: str, options: dict[str, Any]) -> nn.Module:
             "(model.backbone.pretrained=false)"
         )
     here = cached(configuration)
-    if here is None and (reason := silence(configuration)):
+    if here is None and (reason := no_answer(configuration)):
         raise unfetched(name, reason)
     try:
         backbone: nn.Module = timm.create_model(name, pretrained=True, num_classes=0, **options)

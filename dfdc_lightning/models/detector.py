@@ -19,9 +19,9 @@ from dfdc_lightning import checks
 from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
+from dfdc_lightning.models.forward_trace import input_size, trace_forward
 from dfdc_lightning.models.last_map import LastMap, last_map
 from dfdc_lightning.models.layers import fix_statistics, layers, open_last
-from dfdc_lightning.models.passage import input_size, passage
 from dfdc_lightning.results.result import Level
 
 
@@ -82,7 +82,7 @@ class Detector(L.LightningModule):
             per_channel = torch.tensor(list(values or configuration[name]))
             self.register_buffer(f"_{name}", 255 * per_channel.view(1, 3, 1, 1), persistent=False)
 
-        way = passage(backbone)
+        way = trace_forward(backbone)
         self.n_features, self.layers = way.features, layers(backbone, way)
         wanted = len(self.layers) if trainable_layers is None else trainable_layers
         self.trainable_layers = checks.whole(
@@ -139,7 +139,7 @@ class Detector(L.LightningModule):
     @property
     def last_map(self) -> LastMap:
         """Where Grad-CAM looks: the last output in which features have a place in the image."""
-        return last_map(self.backbone, passage(self.backbone))
+        return last_map(self.backbone, trace_forward(self.backbone))
 
     def open_layers(self, n: int) -> None:
         """Let the last n layers of the backbone train and put the others into inference mode."""

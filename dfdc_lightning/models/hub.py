@@ -25,7 +25,7 @@ _HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # in the order in which
 _SAID = re.compile(r"['\"]?\b(hf_hub_id|hf_hub_filename|url)['\"]?\s*[=:]\s*['\"]([^'\"]+)")
 
 
-class Published(NamedTuple):
+class WeightsAddress(NamedTuple):
     """Where weights of a network are published; the names are those of timm's `PretrainedCfg`.
 
     Args:
@@ -49,8 +49,8 @@ def refuse_unreachable(network: str) -> None:
         UserError: When timm would have to fetch the weights and where they are published does not answer.
             Where timm's tables cannot be read as text, nothing is refused here.
     """
-    places = published(network)
-    if places and not any(cached(place) for place in places) and (reason := silence(places[0])):
+    places = addresses_of(network)
+    if places and not any(cached(place) for place in places) and (reason := no_answer(places[0])):
         raise unfetched(network, reason)
 
 
@@ -68,7 +68,7 @@ def unfetched(network: str, reason: object) -> UserError:
     )
 
 
-def published(network: str) -> Sequence[Published]:
+def addresses_of(network: str) -> Sequence[WeightsAddress]:
     """Look up a network in timm's tables without importing timm; the weights it takes by itself come first.
 
     Args:
@@ -90,7 +90,7 @@ def published(network: str) -> Sequence[Published]:
             if repository.endswith("/"):  # an owner alone stands for a repository named after the weights
                 repository += title
             if repository or url:
-                found.append(Published(repository, url, said.get("hf_hub_filename", "")))
+                found.append(WeightsAddress(repository, url, said.get("hf_hub_filename", "")))
     return found
 
 
@@ -98,7 +98,7 @@ def cached(configuration: Any) -> Path | None:
     """Find the weights that timm fetched earlier.
 
     Args:
-        configuration: timm's `PretrainedCfg` of a network, or what is `Published` of it.
+        configuration: timm's `PretrainedCfg` of a network, or what is `WeightsAddress` of it.
     """
     if configuration.hf_hub_id:
         from huggingface_hub import try_to_load_from_cache
@@ -116,11 +116,11 @@ def checkpoints() -> Path:
     return Path(home, "hub", "checkpoints").expanduser()
 
 
-def silence(configuration: Any) -> str:
+def no_answer(configuration: Any) -> str:
     """Ask the hub for a network's weights; returns why it does not answer, or nothing where it does.
 
     Args:
-        configuration: timm's `PretrainedCfg` of a network, or what is `Published` of it.
+        configuration: timm's `PretrainedCfg` of a network, or what is `WeightsAddress` of it.
     """
     answers: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_ask, args=(_address(configuration), answers), daemon=True).start()

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.models.passage import Passage
+from dfdc_lightning.models.forward_trace import ForwardTrace
 
 
 class LastMap(NamedTuple):
@@ -32,7 +32,7 @@ class LastMap(NamedTuple):
         return output.permute(0, 3, 1, 2) if self.channels_last else output
 
 
-def last_map(backbone: nn.Module, way: Passage) -> LastMap:
+def last_map(backbone: nn.Module, way: ForwardTrace) -> LastMap:
     """Find the last map by what a backbone's modules return for an image of its own size.
 
     A convolutional network's is what goes into the pooling. After it there may be more convolutions, of the

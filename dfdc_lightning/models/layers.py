@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from dfdc_lightning.models.passage import Passage
+from dfdc_lightning.models.forward_trace import ForwardTrace
 
 
 class Layer(NamedTuple):
@@ -20,7 +20,7 @@ class Layer(NamedTuple):
         return list(self.module.parameters(recurse=False))
 
 
-def layers(backbone: nn.Module, way: Passage) -> list[Layer]:
+def layers(backbone: nn.Module, way: ForwardTrace) -> list[Layer]:
     """List the layers in the order in which an image reaches them.
 
     Modules are often registered in another order than they run (the shortcut of an Xception block, say), and

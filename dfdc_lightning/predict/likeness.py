@@ -18,7 +18,7 @@ _OUTSIDE = {  # in words: below the range, above it
 _UNITS = {"face_pixels": "pixels", "sharpness": "", "brightness": "of 255"}
 
 
-class Comparison(NamedTuple):
+class Quantity(NamedTuple):
     """One quantity of a face beside those of the training videos; `low` to `high` is usual."""
 
     name: str
@@ -40,7 +40,7 @@ class Likeness(NamedTuple):
     strangeness: float | None = None
     limit: float | None = None
     false_alarm: float | None = None
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[Quantity, ...] = ()
 
 
 def likeness(
@@ -68,9 +68,9 @@ def likeness(
     values = reference.strangeness(appearance.mean(axis=0)[None].astype(np.float64), np.array([measured]))[0]
     limit = reference.limit
     comparisons = (
-        Comparison("appearance", float(values[0]), -np.inf, limit),
+        Quantity("appearance", float(values[0]), -np.inf, limit),
         *(
-            Comparison(name, measured[index], *reference.condition_range(index), _UNITS[name])
+            Quantity(name, measured[index], *reference.condition_range(index), _UNITS[name])
             for index, name in enumerate(NAMES)
         ),
     )
@@ -79,7 +79,7 @@ def likeness(
     return Likeness(reason, float(values[largest]), limit, reference.false_alarm, comparisons)
 
 
-def _reason(outside: Comparison, reference: Reference) -> str:
+def _reason(outside: Quantity, reference: Reference) -> str:
     if outside.name == "appearance":
         inside = 100 * (1 - reference.false_alarm)
         return (

@@ -13,7 +13,7 @@ from dfdc_lightning import atomic
 from dfdc_lightning.explain.overlay import brightest, overlay, readable, scale
 from dfdc_lightning.explain.prediction import evidence
 from dfdc_lightning.predict.curve import curve, second
-from dfdc_lightning.predict.likeness import Comparison
+from dfdc_lightning.predict.likeness import Quantity
 from dfdc_lightning.predict.text import cuts, headline, meaning, notes, promise
 from dfdc_lightning.predict.verdict import Person, Verdict
 
@@ -97,7 +97,7 @@ def _strip(person: Person, verdict: Verdict) -> list[Cell]:
     return cells
 
 
-def _compared(comparison: Comparison) -> tuple[str, str, str, bool]:
+def _compared(comparison: Quantity) -> tuple[str, str, str, bool]:
     """Write one line of the table: what, here, usual there, and whether it is usual."""
     unit = f" {comparison.unit}" if comparison.unit else ""
     if np.isfinite(comparison.low):

@@ -9,7 +9,17 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import ndtri
 
 from dfdc_lightning.report.evidence import Evidence, Experiment, label_of
-from dfdc_lightning.report.style import COLOURS, LINES, Picture, canvas, legend, look, panels, short, shown
+from dfdc_lightning.report.style import (
+    COLOURS,
+    LINES,
+    Picture,
+    canvas,
+    legend,
+    line_style,
+    panels,
+    short,
+    shown,
+)
 from dfdc_lightning.results import measures
 from dfdc_lightning.results.epochs import Epoch
 
@@ -135,7 +145,7 @@ def _curves(
     for i, experiment in enumerate(experiments):
         run = experiment.chosen() or experiment.best()
         label = f"{short(experiment.label)}, seed {run.run.seed} ({run.values[measure]:.3f})"
-        line = {"linestyle": look(i).linestyle, "color": look(i).color, "label": label}
+        line = {"linestyle": line_style(i).linestyle, "color": line_style(i).color, "label": label}
         yield measures.roc(run.test.score, run.test.label).thinned(_MOST_POINTS), line
 
 

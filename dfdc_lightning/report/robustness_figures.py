@@ -7,7 +7,7 @@ from matplotlib.image import imread
 
 from dfdc_lightning.report.evidence import Evidence, Experiment
 from dfdc_lightning.report.robustness import curves_of, robustness, untouched
-from dfdc_lightning.report.style import WIDTH, Picture, canvas, legend, look, panels, short, slug
+from dfdc_lightning.report.style import WIDTH, Picture, canvas, legend, line_style, panels, short, slug
 from dfdc_lightning.report.table import percent
 from dfdc_lightning.results.elsewhere import LEVELS, strip_of
 
@@ -78,7 +78,7 @@ def _draw(axes: Axes, i: int, experiment: Experiment, evidence: Evidence, data: 
     start = untouched(evidence, experiment, data)
     points = [(0, start)] if start is not None else []
     points += [(one.level, one.auroc) for one in curve]
-    style = look(i)
+    style = line_style(i)
     axes.plot(
         [level for level, _ in points],
         [estimate.value for _, estimate in points],

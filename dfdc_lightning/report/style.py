@@ -33,7 +33,7 @@ RC: Any = {
 WIDTH = 4.6  # inches: 9 pt stays readable when a figure fills a phone
 
 
-class Look(NamedTuple):
+class LineStyle(NamedTuple):
     """How one experiment is drawn in every figure."""
 
     color: str
@@ -41,10 +41,10 @@ class Look(NamedTuple):
     marker: str
 
 
-def look(i: int) -> Look:
+def line_style(i: int) -> LineStyle:
     """Choose how the i-th experiment is drawn; the first 49 differ."""
     n = len(COLOURS)
-    return Look(COLOURS[i % n], LINES[(i + i // n) % n], MARKERS[(i + i // n) % n])
+    return LineStyle(COLOURS[i % n], LINES[(i + i // n) % n], MARKERS[(i + i // n) % n])
 
 
 class Picture(NamedTuple):

@@ -1,1 +1,1 @@
-"""The files of a run folder, which this room alone reads and writes, and what scores are worth."""
+"""The files of a run folder, which this package alone reads and writes, and what scores are worth."""

@@ -1,6 +1,6 @@
 """What one run's scores are worth: AUROC, accuracy, F1, EER and what else follows from scores and labels.
 
-Conventions of this room: FAKE = 1; a video is called FAKE when its score is *above* the threshold; F1 is
+Conventions: FAKE = 1; a video is called FAKE when its score is *above* the threshold; F1 is
 that of FAKE; the EER is the mean of false-positive and false-negative rate at the ROC point where the two
 are closest (the point with the higher threshold, should two be equally close) — the definition torchmetrics
 uses.

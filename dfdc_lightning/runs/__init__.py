@@ -1,4 +1,4 @@
-"""Run folders, and where configuration becomes objects: with `sweep/` the only room that knows Hydra."""
+"""Run folders, and where configuration becomes objects: with `sweep/` the only package that knows Hydra."""
 
 from dfdc_lightning.runs.command import command, one_sentence, words
 from dfdc_lightning.runs.run import Run

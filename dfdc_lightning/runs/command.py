@@ -1,4 +1,4 @@
-"""The door of every command: what the user can mend becomes one sentence and exit code 2."""
+"""How every command ends: what the user can mend becomes one sentence and exit code 2."""
 
 import errno
 import os

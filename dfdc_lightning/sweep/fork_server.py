@@ -1,8 +1,8 @@
 """The fork server of a sweep: imports what every run needs, then forks one process per run.
 
-Importing torch and its kin takes seconds of a core; a run that is forked from a process which has done so
-starts at once, and is as separate from the others as one that was started by hand. `run_processes.py` starts
-the server and speaks to it through a socket:
+Importing torch and what needs it takes seconds of a core; a run that is forked from a process which has
+done so starts at once, and is as separate from the others as one that was started by hand. `run_processes.py`
+starts the server and talks to it through a socket:
 
     to it     the arguments of a run as a line of JSON, with the file descriptors of its stdout and stderr
     from it   "started PID", and once that process has ended "ended PID STATUS"

@@ -1,4 +1,4 @@
-"""Around Hydra's sweep: look at every run before the first starts, say where we are, sum up at the end."""
+"""Around Hydra's sweep: check every run before the first starts, announce each, sum up at the end."""
 
 import atexit
 import sys
@@ -19,7 +19,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
 from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
 from dfdc_lightning.sweep.at_once import runs_at_once
-from dfdc_lightning.sweep.isolation import AHEAD
+from dfdc_lightning.sweep.isolation import UPCOMING
 from dfdc_lightning.sweep.overview import outcomes, show_outcomes, show_plan, summary
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration, script_arguments
 from dfdc_lightning.sweep.preconditions import refuse_unmet
@@ -55,7 +55,7 @@ class SweepHooks(Callback):
             if run.state == State.REFUSE:
                 print(f"error: {run.reason}", file=sys.stderr, flush=True)
         if _one_after_another(config):
-            AHEAD.take(plan, self._announce)
+            UPCOMING.take(plan, self._announce)
         atexit.register(self._sum_up)  # also when Ctrl-C or the launcher ends the sweep
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:

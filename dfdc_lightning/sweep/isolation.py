@@ -51,8 +51,8 @@ def isolated(*modules: str) -> Callable[[Job], Job]:
     return decorate
 
 
-class Ahead:
-    """What of a sweep may start before Hydra asks for it, so that several runs go side by side.
+class Upcoming:
+    """Holds what of a sweep may start before Hydra asks for it, so that several runs go side by side.
 
     Hydra's own launcher asks for one job after another and waits for each. The sweep's hooks put here what
     will be asked for; whoever waits for one run meanwhile keeps as many going as there is room for.
@@ -73,11 +73,11 @@ class Ahead:
         self.at_once, self.left, self.announce = plan.at_once, deque(plan.to_do), announce
 
 
-AHEAD = Ahead()
+UPCOMING = Upcoming()
 
 
 class Runs:
-    """The runs of a sweep, each in a process of its own, several of them side by side where `AHEAD` says so.
+    """Runs each job of a sweep in a process of its own, several side by side where `UPCOMING` says so.
 
     Args:
         processes: What starts them.
@@ -118,9 +118,9 @@ class Runs:
 
     def _fill(self) -> None:
         """Start what may go beside the runs that are going."""
-        while AHEAD.left and len(self._going) < AHEAD.at_once:
-            run = AHEAD.left.popleft()
-            AHEAD.announce(run)
+        while UPCOMING.left and len(self._going) < UPCOMING.at_once:
+            run = UPCOMING.left.popleft()
+            UPCOMING.announce(run)
             self._start(run)
 
     def _start(self, planned: PlannedRun) -> None:
@@ -129,7 +129,7 @@ class Runs:
             run.lock()
             run.unlock()  # the process that trains will take it
             run.error_file.unlink(missing_ok=True)
-            label = f"{planned.title}: " if AHEAD.at_once > 1 else ""
+            label = f"{planned.title}: " if UPCOMING.at_once > 1 else ""
             started = self._processes.start(planned.arguments, label)
             if isinstance(started, Exit):
                 self._record(planned, started)

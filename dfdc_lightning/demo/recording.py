@@ -32,7 +32,7 @@ class Fixed(NamedTuple):
         return round(seconds * float(min(_RATES) if self.fps is None else self.fps))
 
 
-class Film(NamedTuple):
+class Recording(NamedTuple):
     """What a REAL video and its FAKEs have in common: size in pixels, frames per second, number of frames."""
 
     size: tuple[int, int]
@@ -40,7 +40,7 @@ class Film(NamedTuple):
     frames: int
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, fixed: Fixed) -> "Film":
+    def draw(cls, rng: np.random.Generator, fixed: Fixed) -> "Recording":
         """Choose what is not fixed."""
         size, fps = _SIZES[rng.integers(len(_SIZES))], _RATES[rng.integers(len(_RATES))]
         seconds = rng.uniform(*_SECONDS)

@@ -21,7 +21,7 @@ class Call(NamedTuple):
     returned: Tensor | None
 
 
-class Passage(NamedTuple):
+class ForwardTrace(NamedTuple):
     """What one image's way through a backbone shows.
 
     Attributes:
@@ -52,7 +52,7 @@ def input_size(backbone: nn.Module) -> tuple[int, int]:
     return height, width
 
 
-def passage(backbone: nn.Module) -> Passage:
+def trace_forward(backbone: nn.Module) -> ForwardTrace:
     """Send an image without content through a backbone, which stays as it is."""
     begun: dict[nn.Module, None] = {}
     ended: list[Call] = []
@@ -80,7 +80,7 @@ def passage(backbone: nn.Module) -> Passage:
             hook.remove()
         for module, training in zip(modules, modes, strict=True):
             module.training = training
-    return Passage(list(begun), ended, operations.readers)
+    return ForwardTrace(list(begun), ended, operations.readers)
 
 
 class _Readers(TorchDispatchMode):  # type: ignore[no-untyped-call]
