@@ -14,7 +14,7 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from functools import partial
 from itertools import product
@@ -43,10 +43,15 @@ DEVIATIONS, SEEDS, VIDEOS = (0.0, 0.01, 0.03, 0.06), (2, 3, 5, 10), (40, 80, 156
 UNEQUAL = (0.06, 0.0)
 AUROCS, GROUPS, LOW_RATES = (0.80, 0.95, 0.99), (40, 78, 157), (0.01, 0.05)
 TESTS = ("joint", "Hillis", "Welch", "videos alone")
-GAP, POWER, RESAMPLES = 0.02, 0.8, 500
+PAIRS = ("another detector", "after a corruption", "on other videos")
+GAP, POWER, RESAMPLES, PILOTS = 0.02, 0.8, 500, 100
+SIZES = np.geomspace(0.6, 1 / 0.6, 7)  # of simulated studies, as multiples of the size that is looked for
+CASES = ((0.0, 314), (0.01, 314), (0.01, 628), (0.02, 628), (0.02, 1256))  # SD over seeds, pilot's videos
+MOST = {"seeds": 64, "videos": 3000}
 # Variances of a score's parts; they add up to 1.
 GROUP, VIDEO, METHOD, RUN = 0.15, 0.30, 0.20, 0.35
-BATCH = 250
+NOISE = 0.3  # share of a score's variance that a corruption draws anew
+CELLS = 200_000  # scores that are drawn at a time: few enough for the processor's cache
 
 
 class Study(NamedTuple):
@@ -60,19 +65,62 @@ class Study(NamedTuple):
     auroc: float = 0.86
 
 
+def batch_of(study: Study) -> int:
+    """How many studies are drawn at a time."""
+    return max(1, CELLS // (2 * study.seeds * study.videos))
+
+
 def draw(study: Study, n: int, rng: np.random.Generator) -> np.ndarray:
     """Scores (n, runs, videos) of n studies; the first half of the videos is REAL, the second FAKE."""
-    half, runs = study.videos // 2, 2 * study.seeds
     means = np.repeat([study.auroc, study.auroc - study.gap], study.seeds)
-    deviation = np.repeat(study.deviation, study.seeds)
-    auroc = np.clip(rng.normal(means, deviation, (n, runs)), 0.02, 0.9999)
+    auroc = seeds_of(means, np.repeat(study.deviation, study.seeds), n, rng)
+    return shifted(latent(study, n, rng), auroc)
+
+
+def seeds_of(
+    mean: np.ndarray | float, deviation: np.ndarray | float, n: int, rng: np.random.Generator, seeds: int = 0
+) -> np.ndarray:
+    """AUROC of every seed of n studies, normal around the mean."""
+    shape = (n, seeds or len(np.atleast_1d(mean)))
+    drawn: np.ndarray = np.clip(rng.normal(mean, deviation, shape), 0.02, 0.9999)
+    return drawn
+
+
+def shifted(scores: np.ndarray, auroc: np.ndarray) -> np.ndarray:
+    """Move the scores of FAKE videos so far that each run has its AUROC."""
+    scores[..., scores.shape[-1] // 2 :] += (2**0.5 * ndtri(auroc))[..., None]
+    return scores
+
+
+def latent(study: Study, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores (n, runs, videos) as they would be if FAKE were not to be told from REAL."""
+    half = study.videos // 2
     group = rng.normal(0, GROUP**0.5, (n, 1, half if study.grouped else 2 * half))
     scores = np.tile(group, 2) if study.grouped else group
     scores = scores + rng.normal(0, VIDEO**0.5, (n, 1, 2 * half))
     scores = np.repeat(scores + rng.normal(0, METHOD**0.5, (n, 2, 2 * half)), study.seeds, axis=1)
     scores += rng.normal(0, RUN**0.5, scores.shape)
-    scores[..., half:] += (2**0.5 * ndtri(auroc))[..., None]
     return scores
+
+
+def draw_pairs(kind: str, study: Study, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores of the seeds of one method, then of what they are compared with, which has the same AUROC.
+
+    That is another detector as it is, or the same seeds after a corruption, which adds noise, or on other
+    videos; how well a seed does there is drawn anew.
+    """
+    runs, size = latent(study, n, rng), study.seeds
+    first, spread = runs[:, :size], study.deviation[0]
+    if kind == "another detector":
+        second, auroc = runs[:, size : size + 1], np.full((n, 1), study.auroc)
+    else:
+        if kind == "after a corruption":
+            second = (1 - NOISE) ** 0.5 * first + rng.normal(0, NOISE**0.5, first.shape)
+        else:
+            second = latent(study, n, rng)[:, :size]
+        auroc = seeds_of(study.auroc, spread, n, rng, size)
+    first = shifted(first, seeds_of(study.auroc, spread, n, rng, size))
+    return np.concatenate([first, shifted(second, auroc)], axis=1)
 
 
 def placements(scores: np.ndarray, grouped: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -96,8 +144,8 @@ def tests(study: Study, n: int) -> dict[str, float]:
         [study.seeds, study.videos, *(round(1000 * x) for x in (*study.deviation, study.gap)), study.grouped]
     )
     hits: dict[str, int] = dict.fromkeys(TESTS, 0)
-    for start in range(0, n, BATCH):
-        auroc, covariance = placements(draw(study, min(BATCH, n - start), rng), study.grouped)
+    for start in range(0, n, batch := batch_of(study)):
+        auroc, covariance = placements(draw(study, min(batch, n - start), rng), study.grouped)
         sides = [auroc[:, : study.seeds], auroc[:, study.seeds :]]
         gap = np.abs(sides[0].mean(axis=1) - sides[1].mean(axis=1))
         found = variances(sides, covariance, study.videos // 2)
@@ -110,6 +158,25 @@ def tests(study: Study, n: int) -> dict[str, float]:
         hits["Welch"] += int((2 * stdtr(seeds**2 * freedom, -gap / np.sqrt(seeds)) < 0.05).sum())
         hits["videos alone"] += int((gap > quantile * np.sqrt(found.videos)).sum())
     return {name: count / n for name, count in hits.items()}
+
+
+def pairs(kind: str, study: Study, n: int) -> float:
+    """How often a difference that is taken seed by seed, and is chance alone, is called clear at 5 %."""
+    rng = np.random.default_rng(
+        [PAIRS.index(kind), study.seeds, study.videos, round(1000 * study.deviation[0])]
+    )
+    hits, size = 0, study.seeds
+    for start in range(0, n, batch := batch_of(study)):
+        auroc, covariance = placements(draw_pairs(kind, study, min(batch, n - start), rng), study.grouped)
+        if kind == "on other videos":
+            covariance[:, :size, size:] = covariance[:, size:, :size] = 0
+        others = np.arange(size) if auroc.shape[1] == 2 * size else np.zeros(size, int)
+        minus = np.eye(size, auroc.shape[1])
+        minus[np.arange(size), size + others] = -1
+        values = auroc @ minus.T
+        found = variances([values], minus @ covariance @ minus.T, study.videos // 2)
+        hits += int((np.abs(values.mean(axis=1)) > half_width(found, 0.05)).sum())
+    return hits / n
 
 
 def truth(measure: str, auroc: float) -> float:
@@ -168,8 +235,8 @@ def means(seeds: int, deviation: float, videos: int, auroc: float, n: int) -> fl
     rng = np.random.default_rng([seeds, videos, round(1000 * deviation), round(1000 * auroc)])
     kind = Study(seeds, videos, (deviation, deviation), grouped=True, auroc=auroc)
     inside = 0
-    for start in range(0, n, BATCH):
-        b = min(BATCH, n - start)
+    for start in range(0, n, batch := batch_of(kind)):
+        b = min(batch, n - start)
         values, covariance = placements(draw(kind, b, rng)[:, :seeds], grouped=True)
         mean = values.mean(axis=1)
         half = half_width(variances([values], covariance, videos // 2), 0.05)
@@ -179,36 +246,48 @@ def means(seeds: int, deviation: float, videos: int, auroc: float, n: int) -> fl
     return inside / n
 
 
-def sizes(deviation: float, videos: int, n: int, pilots: int) -> dict[str, float]:
-    """Seeds and videos that detect a difference of 0.02 with 80 % power: as planned, and by simulation."""
-    kind = Study(10, videos, (deviation, deviation), grouped=True, gap=GAP, auroc=0.95)
-    rng = np.random.default_rng([videos, round(1000 * deviation)])
-    auroc, covariance = placements(draw(kind, pilots, rng), grouped=True)
-    planned: dict[str, list[float]] = {"seeds": [], "videos": []}
+def planned(kind: Study, pilots: int) -> dict[str, float]:
+    """Seeds and videos that detect a difference of 0.02 with 80 % power: median of the pilots' plans."""
+    rng = np.random.default_rng([kind.videos, round(1000 * kind.deviation[0])])
+    size, groups = kind.seeds, kind.videos // 2
+    plans: dict[str, list[float]] = {"seeds": [], "videos": []}
+    auroc, covariance = placements(draw(kind, pilots, rng), kind.grouped)
     for values, matrix in zip(auroc, covariance, strict=True):
         spread = np.linalg.cholesky(matrix + 1e-12 * np.eye(len(matrix)))
         runs = [Measured(float(value), row) for value, row in zip(values, spread, strict=True)]
-        found = enough(parts(runs[:10], runs[10:], videos // 2), 10, GAP)
-        planned["seeds"].append(found.seeds or np.inf)
-        planned["videos"].append((found.times or np.inf) * videos)
-    seeds = _smallest(lambda s: tests(kind._replace(seeds=s), n)["joint"] >= POWER, 2, 64)
-    half = _smallest(lambda h: tests(kind._replace(videos=2 * h), n)["joint"] >= POWER, 15, 1500)
-    return {
-        "seeds planned": float(np.median(planned["seeds"])),
-        "seeds needed": seeds,
-        "videos planned": float(np.median(planned["videos"])),
-        "videos needed": 2 * half,
-    }
+        found = enough(parts(runs[:size], runs[size:], groups), size, GAP)
+        plans["seeds"].append(found.seeds or np.inf)
+        plans["videos"].append((found.times or np.inf) * kind.videos)
+    return {unit: float(np.median(found)) for unit, found in plans.items()}
 
 
-def _smallest(passes: Callable[[int], bool], low: int, high: int) -> float:
-    """The smallest number that passes, to 2 %."""
-    if not passes(high):
+def needed(kind: Study, unit: str, around: float, n: int) -> float:
+    """The seeds or videos with a power of 80 %, infinite beyond the most that is tried.
+
+    The power's probit is fitted over log size: all studies of all sizes then say where 80 % lies, whereas a
+    bisection would believe the noise of each.
+    """
+
+    def of_size(size: float) -> Study:
+        return (
+            kind._replace(seeds=round(size)) if unit == "seeds" else kind._replace(videos=2 * round(size / 2))
+        )
+
+    most = MOST[unit]
+    if around > most and tests(of_size(most), n)["joint"] < POWER:
         return float("inf")
-    while high - low > low // 50:
-        middle = (low + high) // 2
-        low, high = (low, middle) if passes(middle) else (middle + 1, high)
-    return float(high)
+    around = min(around, most)
+    for _ in range(3):
+        tried = [of_size(size) for size in np.clip(around * SIZES, 4, 1.7 * most)]
+        hits = np.array([tests(study, n)["joint"] for study in tried])
+        log_size = np.log([getattr(study, unit) for study in tried])
+        probit = ndtri(np.clip(hits, 0.5 / n, 1 - 0.5 / n))
+        slope, start = np.polyfit(log_size, probit, 1, w=np.exp(-(probit**2) / 2))
+        found = float(np.exp((ndtri(POWER) - start) / slope)) if slope > 0 else np.inf
+        if log_size.min() <= np.log(found) <= log_size.max() or around == most:
+            break
+        around = min(found, most)
+    return found if found <= most else float("inf")
 
 
 def closed_form(videos: int, n: int) -> float:
@@ -242,6 +321,21 @@ def powers(n: int, pool: Executor) -> list[dict[str, Any]]:
     return _tested([Study(s, 314, (d, d), True, gap=0.05) for d in DEVIATIONS for s in SEEDS], n, pool)
 
 
+def print_pairs(n: int, pool: Executor) -> list[dict[str, Any]]:
+    """One line per kind and deviation, one column per number of seeds: lowest and highest over videos."""
+    kinds = [(k, Study(s, v, (d, d), True)) for k in PAIRS for d in DEVIATIONS for s in SEEDS for v in VIDEOS]
+    found = list(pool.map(pairs, *zip(*kinds, strict=True), [n] * len(kinds)))
+    for i in range(0, len(kinds), len(SEEDS) * len(VIDEOS)):
+        kind, study = kinds[i]
+        cells = np.reshape(found[i : i + len(SEEDS) * len(VIDEOS)], (len(SEEDS), len(VIDEOS))) * 100
+        ends = "".join(f"{f'{row.min():.1f} to {row.max():.1f}':<14}" for row in cells)
+        print(f"{kind:<20}SD {study.deviation[0]:<6}{ends}")
+    return [
+        {"kind": kind, "rate": rate, **study._asdict()}
+        for (kind, study), rate in zip(kinds, found, strict=True)
+    ]
+
+
 def _tested(kinds: Sequence[Study], n: int, pool: Executor) -> list[dict[str, Any]]:
     done = pool.map(partial(tests, n=n), kinds)
     return [kind._asdict() | hits for kind, hits in zip(kinds, done, strict=True)]
@@ -262,6 +356,11 @@ def simulate(quick: bool) -> dict[str, Any]:
             found = [r["joint"] for r in result["false positives"] if (r["deviation"] == UNEQUAL) == unequal]
             print(f"largest rate of the joint test, {text}: {100 * max(found):.1f} %")
 
+        print(
+            f"\nFalse positives at 5 % of differences taken seed by seed, {n // 2:,} studies of each kind (%)"
+        )
+        result["pairs"] = print_pairs(n // 2, pool)
+
         print(f"\nPower for a true difference of 0.05, 314 videos in groups, {few // 2:,} studies (%)")
         result["power"] = powers(few // 2, pool)
         print_tests(result["power"])
@@ -279,12 +378,7 @@ def simulate(quick: bool) -> dict[str, Any]:
         result["means"] = print_means(n, pool)
 
         print("\nSeeds or videos for a difference of 0.02 with 80 % power; plans: median of 10-seed pilots")
-        cases = [(0.0, 314), (0.01, 314), (0.01, 628), (0.02, 628), (0.02, 1256)]
-        kinds = len(cases)
-        done = pool.map(sizes, *zip(*cases, strict=True), [n // 10] * kinds, [3 if quick else 60] * kinds)
-        result["sizes"] = [{"SD": d, "videos": v} | found for (d, v), found in zip(cases, done, strict=True)]
-        for row in result["sizes"]:
-            print("  ".join(f"{name} {value:g}" for name, value in row.items()))
+        result["sizes"] = print_sizes(n // 5, 3 if quick else PILOTS, pool)
     return result
 
 
@@ -325,6 +419,24 @@ def print_means(n: int, pool: Executor) -> list[dict[str, float]]:
         {"seeds": s, "deviation": d, "videos": v, "auroc": a, "coverage": c}
         for (s, d, v, a), c in zip(kinds, found, strict=True)
     ]
+
+
+def print_sizes(n: int, pilots: int, pool: Executor) -> list[dict[str, float]]:
+    """One line per pilot: what is planned and what is needed, and by how much the plan is off."""
+    kinds = [Study(10, videos, (d, d), True, GAP, 0.95) for d, videos in CASES]
+    plans = list(pool.map(partial(planned, pilots=pilots), kinds))
+    asked = [(kind, unit, plan[unit], n) for kind, plan in zip(kinds, plans, strict=True) for unit in MOST]
+    truths = iter(pool.map(needed, *zip(*asked, strict=True)))
+    rows = []
+    for kind, plan in zip(kinds, plans, strict=True):
+        row: dict[str, float] = {"SD": kind.deviation[0], "videos": kind.videos}
+        for unit in MOST:
+            row |= {f"{unit} planned": plan[unit], f"{unit} needed": (true := next(truths))}
+            off = plan[unit] / true - 1 if np.isfinite([plan[unit], true]).all() else np.nan
+            row[f"{unit} off"] = off
+        rows.append(row)
+        print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+    return rows
 
 
 def main() -> None:
