@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 
 # Okabe and Ito's palette (2008), darkest first; line style and marker repeat the distinction without colour.
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -16,6 +19,7 @@ REAL_COLOUR, FAKE_COLOUR, GREY = "#56B4E9", "#D55E00", "#777777"
 
 RC: Any = {
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a name may hold $
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.spines.top": False,
@@ -85,7 +89,11 @@ def panels(n: int, height: float, columns: int, each: int = 1) -> tuple[Figure, 
 
 
 def short(name: str, most: int = 24) -> str:
-    """Cut the middle out of a long name, so that it fits into a figure; captions and tables have it whole."""
+    """Cut the middle out of a long name, so that it fits into a figure; captions and tables have it whole.
+
+    A letter that the font lacks is written as its code point, or two names would be rows of equal boxes.
+    """
+    name = "".join(c if ord(c) in _glyphs() else f"U+{ord(c):04X}" for c in name)
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most // 2 - 1) :]}"
 
 
@@ -95,5 +103,12 @@ def legend(figure: Figure, labels: Sequence[str]) -> None:
 
 
 def slug(label: str) -> str:
-    """Turn a label into a part of a file name."""
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", label)
+    """Turn a label into a part of a file name; two labels never become one, whatever letters they lose."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", label)
+    return plain if plain == label else f"{plain.strip('-')}-{sha256(label.encode()).hexdigest()[:8]}"
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """List the code points that the font of figures has."""
+    return frozenset(get_font(findfont(RC["font.family"])).get_charmap())
