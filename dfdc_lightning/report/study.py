@@ -62,9 +62,15 @@ class Study:
         return [self.epochs[run.name] for run in runs if self.epochs[run.name]]
 
     def best_epochs(self, experiment: str) -> list[Epoch]:
-        """Return the best epoch so far of each of these runs, by the measure that the run monitors."""
+        """Return the best epoch of each of these runs: the one it was tested at, or the best so far."""
         runs = [run for run in self.runs if run.experiment == experiment and self.epochs[run.name]]
-        return [best_epoch(self.epochs[run.name], self.monitor(run)) for run in runs]
+        return [self._best_epoch(run) for run in runs]
+
+    def _best_epoch(self, run: RunFolder) -> Epoch:
+        epochs = self.epochs[run.name]
+        if run.finished and run.result.best_epoch < len(epochs):
+            return epochs[run.result.best_epoch]
+        return best_epoch(epochs, self.monitor(run))
 
     def monitor(self, run: RunFolder) -> str:
         """Say which measure a run chooses its best epoch by."""
