@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dfdc_lightning.audit.check_file import read_check
 from dfdc_lightning.report.evidence import Evidence
+from dfdc_lightning.report.inference import Estimate
 from dfdc_lightning.report.robustness import Held, curves_of, half_lost, robustness, untouched
 from dfdc_lightning.report.table import ABSENT, Table, between, gap, interval, number, percent
 from dfdc_lightning.results.elsewhere import LEVELS
@@ -61,19 +62,24 @@ def corruptions(evidence: Evidence) -> Table:
                 data,
                 experiment.label,
                 name,
-                number(None if start is None else start.value),
-                *(number(by_level[k].auroc.value if k in by_level else None) for k in LEVELS),
+                ABSENT if start is None else _with_interval(start),
+                *(_with_interval(by_level[k].auroc) if k in by_level else ABSENT for k in LEVELS),
                 "never" if lost is None else f"level {lost:.1f}",
                 str(max(one.lost for one in curve)),
             ]
         )
     caption = (
-        "Mean AUROC over seeds after each level of a corruption, which was applied to the videos before "
+        f"Mean AUROC over seeds with its {percent(evidence.confidence)} interval over seeds and videos after "
+        "each level of a corruption, which was applied to the videos before "
         "faces were looked for. Half lost: the level at which AUROC has lost half of what it had above 0.5, "
         "between levels by a straight line. No score: videos in which no face was found any more, at the "
         "worst level."
     )
     return Table("corruptions", "After corruptions", caption, columns, rows)
+
+
+def _with_interval(estimate: Estimate) -> str:
+    return f"{number(estimate.value)} ({interval(estimate)})" if estimate.interval else number(estimate.value)
 
 
 def sentences(evidence: Evidence) -> str:
