@@ -6,6 +6,7 @@ from typing import Any
 
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.report import cache_check
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.figures import save
 from dfdc_lightning.report.foreign import foreign
@@ -47,7 +48,7 @@ def read_evidence(
         raise UserError(
             f"study={','.join(studies)}: no run can be used yet ({reasons}): finish one with python train.py"
         )
-    evidence.notes += foreign(evidence)[1]
+    evidence.notes += foreign(evidence)[1] + cache_check.notes(evidence)
     return evidence
 
 
