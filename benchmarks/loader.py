@@ -1,4 +1,4 @@
-"""Frames a second of the loader: the full training recipe, torchvision's v2 instead, and reading alone.
+"""Frames per second of the loader: the full training recipe, torchvision's v2 instead, and reading alone.
 
     PYTHONPATH=. python benchmarks/loader.py
 
@@ -59,7 +59,7 @@ def recipe(name: str) -> Augment:
 
 
 class Torchvision:
-    """The same recipe in torchvision v2, which also draws once a clip."""
+    """The same recipe in torchvision v2, which also draws once per clip."""
 
     def __init__(self, jpeg: bool) -> None:
         steps = [
@@ -78,7 +78,7 @@ class Torchvision:
 
 
 def rates(ways: dict[str, Callable[[], int]], repeats: int) -> dict[str, float]:
-    """Median frames a second of processor time of each way, the ways taking turns."""
+    """Median frames per second of processor time of each way, the ways taking turns."""
     found: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way()

@@ -4,7 +4,7 @@
     PYTHONPATH=. python benchmarks/study.py --per-label 20 --size 64 --epochs 2 --cache toy data.batch_size=8
 
 Renders demo videos, prepares their faces (both are skipped where --cache exists), trains each experiment
-with one seed by train.py, prints seconds an epoch, frames a second, peak memory and AUROC of each, and what
+with one seed by train.py, prints seconds per epoch, frames per second, peak memory, AUROC of each and what
 25 runs would take one after the other. Writes benchmarks/study.json. More arguments go to train.py as they
 are. Weights start at random, because pretrained ones change no time; --pretrained takes them.
 """

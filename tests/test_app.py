@@ -175,7 +175,7 @@ def test_a_dropped_video_becomes_a_verdict_in_a_browser(
     assert "mine.mp4" in shown and "Score over time" in shown and "What this means" in shown
     score = float((trained.run / "predictions.csv").read_text().splitlines()[-1].split(",")[4])
     assert f"Score {score:.3f}, not a calibrated probability" in shown
-    assert verdict.locator("circle").count() == 4, "the curve has a point a frame"
+    assert verdict.locator("circle").count() == 4, "the curve has one point per frame"
     painted = verdict.locator("figure img")
     assert painted.count() == 4, "a face per frame; a map of 2 × 2 places is not shown"
     assert painted.evaluate_all("images => images.every(image => image.naturalWidth > 0)")

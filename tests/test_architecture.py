@@ -203,6 +203,32 @@ def test_no_module_is_called_utils() -> None:
     assert not [path for path in MODULES if path.stem in ("utils", "helpers", "common", "misc")]
 
 
+def docstrings(path: Path) -> list[str]:
+    """The docstrings of a module, of its classes and of its functions."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = [ast.get_docstring(node) for node in ast.walk(tree) if isinstance(node, documented)]
+    return [text for text in found if text]
+
+
+def test_no_two_docstrings_say_the_same() -> None:
+    first = Counter(text.partition("\n\n")[0] for path in MODULES for text in docstrings(path))
+    assert not [sentence for sentence, times in first.items() if times > 1]
+
+
+# What a sentence says instead: what must be, what is absent, "per" for each.
+UNWANTED = re.compile(
+    r"\b[Tt]here (is|are) no\b|\bis no \w|\bstands? there\b|"
+    r"\b(rows?|frames|seconds|epochs|once|clips|maps?) an? (epoch|second|run|clip|frame|video)\b"
+)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_docstring_or_message_says_what_must_be(path: Path) -> None:
+    for text in (*docstrings(path), *texts(path)):
+        assert not UNWANTED.search(text), f"{name_of(path)}: say otherwise: {text.strip()[:120]!r}"
+
+
 RUN_FILES = ("predictions.csv", "metrics.csv", "result.json", "error.txt", "best.ckpt", "last.ckpt")
 
 

@@ -1,4 +1,4 @@
-"""Grad-CAM of any detector, the recurrent one included: one signed map a frame (see `prediction.py`)."""
+"""Grad-CAM of any detector, the recurrent one included: one signed map per frame (see `prediction.py`)."""
 
 import numpy as np
 import torch

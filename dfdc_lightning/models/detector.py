@@ -48,7 +48,7 @@ class Detector(L.LightningModule):
         backbone: A timm network without classifier: images (n, 3, h, w) → features (n, f).
         loss: Logits (b k) and labels (b) → a number.
         optimizer: Parameters → optimiser.
-        scheduler: Optimiser → schedule, stepped once an epoch.
+        scheduler: Optimiser → schedule, stepped once per epoch.
         trainable_layers: How many of the backbone's last layers ever train; None means all.
         threshold: Clips with scores above it are called FAKE.
         mean: What is subtracted from each channel, in units of full intensity; None takes the backbone's own.

@@ -30,7 +30,7 @@ class WeightsAddress(NamedTuple):
 
     Args:
         hf_hub_id: Repository of the hub, or nothing.
-        url: Address of a file, which counts where there is no repository.
+        url: Address of a file, which counts where the repository is missing.
         hf_hub_filename: File of the repository, where it has an unusual name.
     """
 

@@ -27,7 +27,7 @@ from dfdc_lightning.video.listing import SourceError, part_numbers, read_metadat
 from dfdc_lightning.video.remote import RemoteFile
 from dfdc_lightning.video.sources import Stage, Video, compared, unique
 
-_READ_AHEAD = 1 << 20  # bytes a request brings at least: a part's directory has a fifth of that
+_READ_AHEAD = 1 << 20  # bytes that a request brings at least: a part's directory has a fifth of that
 _SPARE = 1 << 28  # bytes of disk to leave free for clips
 _SAMPLE = "train_sample_videos"
 _SAMPLE_VIDEO = 1_740_000_000 // 400  # bytes, on average
