@@ -89,7 +89,9 @@ def workspace(study: str, entity: str, project: str) -> Any:
             ),
         ],
         runset_settings=ws.RunsetSettings(
-            filters=ws.And(ws.Metric("Group") == study), groupby=[ws.Config("name")]
+            filters=ws.And(ws.Metric("Group") == study),
+            groupby=[ws.Config("name")],
+            pinned_columns=[f"summary:{metric}" for metric in _FINAL.values()],  # the test table
         ),
     )
 

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ import pytest
 import wandb
 from hydra.utils import instantiate
 from sklearn.metrics import roc_auc_score
+from sweeping import toy
 from test_callbacks import EPOCHS, StopAt
 from test_callbacks import run as train
 from test_runs import composed
 from wandb_file import OfflineRun
 
-from dfdc_lightning.loggers.auto import wandb_mode
+from dfdc_lightning.loggers.login import NOT_SHOWN, wandb_mode
 from dfdc_lightning.loggers.tensorboard import TensorBoardMirror
 from dfdc_lightning.loggers.wandb import WandbMirror
 from dfdc_lightning.results import measures
+from dfdc_lightning.runs.settings import say_how_to_watch
 
 CURVES = (
     *("train/loss", "train/auroc", "val/loss", "val/auroc", "val/f1", "val/accuracy", "val/eer"),
@@ -222,17 +225,60 @@ def test_a_run_is_shown_where_a_key_is_and_one_line_says_how_otherwise(
         def follower() -> L.Callback:
             return instantiate(settings)
 
-        nobody = follower()
-        nobody.on_fit_start(L.Trainer(logger=False, barebones=True), L.LightningModule())
-        assert capsys.readouterr().out.count("\n") == 1 and not isinstance(nobody, WandbMirror)
+        def said() -> str:
+            monkeypatch.setenv("DFDC_WANDB_SAID", "")
+            say_how_to_watch(config)
+            return capsys.readouterr().out
+
+        assert type(follower()) is L.Callback and said() == f"{NOT_SHOWN}\n"
         (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login user password {'0' * 40}\n")
         followed = follower()
-        assert isinstance(followed, WandbMirror) and wandb_mode() == "online"
+        assert isinstance(followed, WandbMirror) and wandb_mode() == "online" and not said()
         assert (followed.group, followed.name, followed.patience) == ("dfdc", "baseline-s0", 10)
         monkeypatch.setenv("WANDB_MODE", "disabled")
-        assert type(follower()) is L.Callback
+        assert type(follower()) is L.Callback and not said()
         monkeypatch.setenv("WANDB_MODE", "offline")
-        assert isinstance(follower(), WandbMirror)
+        assert isinstance(follower(), WandbMirror) and not said()
+        monkeypatch.delenv("WANDB_MODE")
+        (tmp_path / "netrc").unlink()
+        config.logger = {}  # as logger=none has it
+        assert not said()
+
+
+def test_a_sweep_says_once_how_its_runs_could_be_watched(tmp_path: Path) -> None:
+    auto = "+logger.wandb._target_=dfdc_lightning.loggers.auto.wandb_where_a_key_is"
+    assert toy(tmp_path, "-m", "seed=0,1", auto, DFDC_WANDB_SAID="").out.count(NOT_SHOWN) == 1
+
+
+def test_wandb_that_says_nothing_is_given_up_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its client would ask again for as long as `patience`, which is never used up here."""
+    tried: list[str] = []
+    monkeypatch.setattr(WandbMirror, "_start", lambda self, folder, mode: tried.append(mode))
+    monkeypatch.setattr("dfdc_lightning.loggers.wandb._ANSWER", 0.2)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{mute.getsockname()[1]}")
+        WandbMirror("dfdc-lightning", "study", "jpeg-s3", patience=60).open(tmp_path)
+    said = capsys.readouterr().out
+    assert tried == ["offline"] and said.startswith("W&B does not answer (") and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(("monitor", "best"), [("val/auroc", "max"), ("val/eer", "min"), ("val/loss", "min")])
+def test_the_summary_of_the_monitored_measure_is_its_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, monitor: str, best: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    folder = folder_of_a_run(tmp_path / "run")
+    with (folder / ".hydra" / "config.yaml").open("a") as file:
+        file.write(f"monitor: {monitor}\n")
+    following = mirror()
+    following.open(folder)
+    for epoch, value in enumerate((0.4, 0.2, 0.6)):
+        following.show_epoch({"epoch": epoch, monitor: value})
+    following.close(failed=False)
+    assert OfflineRun(folder).best == {monitor: best}
 
 
 def test_an_unwritable_folder_does_not_stop_a_run(

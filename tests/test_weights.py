@@ -206,7 +206,7 @@ def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
     program = (
         "import sys\n"
         "from dfdc_lightning.models import hub\n"
-        "hub._ask = lambda address, answers: answers.put('nobody')\n"
+        "hub._ask = lambda address, seconds, answers: answers.put('nobody')\n"
         "try:\n    hub.refuse_unreachable('legacy_xception')\n"
         "except hub.UserError as error:\n    print(error, 'torch' in sys.modules)\n"
     )
@@ -219,7 +219,7 @@ def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
         "(weights=PATH) or start without (model.backbone.pretrained=false) False\n"
     )
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(hub, "_ask", lambda address, answers: answers.put("nobody"))
+    monkeypatch.setattr(hub, "_ask", lambda address, seconds, answers: answers.put("nobody"))
     (place,) = hub.addresses_of("legacy_xception")
     fetched = tmp_path / "hub" / "checkpoints" / Path(place.url).name
     with composed("weights=null") as config:

@@ -32,6 +32,7 @@ class OfflineRun:
         self.run: Any = None
         self.config: dict[str, Any] = {}
         self.summary: dict[str, Any] = {}
+        self.best: dict[str, str] = {}  # of each metric whose summary is its lowest or highest value, which
         self.history: list[dict[str, Any]] = []
         self.images: list[Path] = []
         self.exit_code: int | None = None
@@ -49,6 +50,10 @@ class OfflineRun:
             self.history.append(values(record.history.item))
         elif kind == "summary":
             self.summary |= values(record.summary.update)
+        elif kind == "metric":
+            asked = record.metric.summary
+            if asked.min or asked.max:
+                self.best[record.metric.name] = "min" if asked.min else "max"
         elif kind == "artifact":
             contents = record.artifact.manifest.contents
             self.images += [Path(entry.local_path) for entry in contents if entry.path.endswith(".png")]

@@ -1,6 +1,5 @@
 """Shows each run in Weights & Biases: online where a key is set, offline otherwise; never fails the run."""
 
-import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,15 +8,18 @@ from typing import Any
 
 import wandb
 
-from dfdc_lightning import atomic
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
-from dfdc_lightning.loggers.auto import Mode, wandb_mode
+from dfdc_lightning.loggers.login import Mode, wandb_address, wandb_mode
 from dfdc_lightning.loggers.mirror import Mirror
+from dfdc_lightning.loggers.wandb_memo import WandbMemo, read_memo
 from dfdc_lightning.loggers.worst_videos import face_strip, worst
+from dfdc_lightning.models.hub import no_answer_from
 from dfdc_lightning.results import measures
+from dfdc_lightning.results.epochs import MONITORS
 from dfdc_lightning.results.predictions import Scores
 from dfdc_lightning.results.run_folder import RunFolder
 
+_ANSWER = 2.0  # seconds within which W&B must say anything; its client would try for much longer
 _ROC_POINTS = 200  # more cannot be told apart in a chart
 # The charts of a tested run: W&B's own preset, and which column of its table is what in it.
 CHARTS = {
@@ -41,7 +43,7 @@ class WandbMirror(Mirror):
         name: Of the W&B run.
         tags: To filter by.
         worst_videos: How many of the worst-judged test videos to show with their faces.
-        patience: Seconds to wait for W&B at the start, and four times that at the end.
+        patience: Seconds to wait for W&B at the start, where it answers at all, and twice that at the end.
     """
 
     def __init__(
@@ -61,22 +63,25 @@ class WandbMirror(Mirror):
 
     def open(self, folder: Path) -> None:
         """Start or continue the W&B run; fall back to offline where W&B does not answer."""
-        online = wandb_mode() == "online"
-        if online:
-            try:
-                self._start(folder, "online")
-            except Exception as error:  # no network, a wrong key, a service that is down: all mean offline
-                print(f"W&B does not answer ({' '.join(str(error).split())[:200]})", flush=True)
-                self._start(folder, "offline")
-        else:
-            self._start(folder, wandb_mode())
+        mode = wandb_mode()
+        if mode == "online" and (reason := no_answer_from(wandb_address(), min(_ANSWER, self.patience))):
+            mode = self._offline(reason)
+        try:
+            self._start(folder, mode)
+        except Exception as error:  # a wrong key, a service that is down: all mean offline
+            if mode != "online":
+                raise
+            self._start(folder, self._offline(" ".join(str(error).split())[:200]))
+
+    @staticmethod
+    def _offline(reason: str) -> Mode:
+        print(f"W&B does not answer ({reason})", flush=True)
+        return "offline"
 
     def _start(self, folder: Path, mode: Mode) -> None:
-        files = RunFolder(folder)
-        memory = files.wandb_file
-        before = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
-        goes_on = mode == before.get("mode") == "online"
-        part = before.get("part", 0) + (not goes_on)
+        files, before = RunFolder(folder), read_memo(folder)
+        goes_on = before is not None and mode == before.mode == "online"
+        part = (before.part if before else 0) + (not goes_on)
         os.environ["WANDB_DATA_DIR"] = str(
             folder / "wandb"
         )  # tables' images wait for a sync here, not at home
@@ -84,7 +89,7 @@ class WandbMirror(Mirror):
             project=self.project,
             group=self.group,
             name=self.name if part == 1 else f"{self.name} part {part}",
-            id=before["id"] if goes_on else None,
+            id=before.id if before and goes_on else None,
             resume="allow" if goes_on else None,
             tags=self.tags,
             config=files.configuration | {"part": part},
@@ -94,17 +99,19 @@ class WandbMirror(Mirror):
                 silent=True,
                 console="off",
                 init_timeout=self.patience,
-                finish_timeout=4 * self.patience,
+                finish_timeout=2 * self.patience,
                 login_timeout=1,
             ),
         )
-        self._shown = before["epochs"] - 1 if goes_on else -1
-        self._memory, self._memo = memory, {"id": run.id, "mode": mode, "part": part}
+        self._shown = before.epochs - 1 if before and goes_on else -1
+        owner = run.entity or "" if mode == "online" else ""
+        self._folder, self._memo = folder, WandbMemo(run.id, mode, part, 0, owner, self.project)
         self._remember()
         run.define_metric("epoch", hidden=True)
         for name in ("train/*", "val/*", "lr", "trainable_parameters", "clips_per_second", "seconds"):
             run.define_metric(name, step_metric="epoch")
-        run.define_metric("val/auroc", step_metric="epoch", summary="max")
+        monitor = files.configuration.get("monitor", "val/auroc")
+        run.define_metric(monitor, step_metric="epoch", summary=MONITORS[monitor].__name__)
         if mode == "offline":
             which = self.name if part == 1 else f"part {part} of {self.name}, with its whole learning curve"
             print(f"W&B offline, {which}: send it with  wandb sync {run.settings.sync_dir}", flush=True)
@@ -170,4 +177,4 @@ class WandbMirror(Mirror):
             wandb.teardown(exit_code=0)
 
     def _remember(self) -> None:
-        atomic.write_json(self._memory, self._memo | {"epochs": self._shown + 1})
+        self._memo._replace(epochs=self._shown + 1).write(self._folder)

@@ -122,12 +122,22 @@ def no_answer(configuration: Any) -> str:
     Args:
         configuration: timm's `PretrainedCfg` of a network, or what is `WeightsAddress` of it.
     """
+    return no_answer_from(_address(configuration), _SECONDS)
+
+
+def no_answer_from(address: str, seconds: float) -> str:
+    """Ask an address for anything; returns why it does not answer, or nothing where it does.
+
+    Args:
+        address: Of the web.
+        seconds: How long to wait for an answer.
+    """
     answers: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_ask, args=(_address(configuration), answers), daemon=True).start()
+    threading.Thread(target=_ask, args=(address, seconds, answers), daemon=True).start()
     try:
-        return answers.get(timeout=_SECONDS)
+        return answers.get(timeout=seconds)
     except queue.Empty:
-        return f"no answer within {_SECONDS:g} seconds"
+        return f"no answer within {seconds:g} seconds"
 
 
 def _address(configuration: Any) -> str:
@@ -138,14 +148,14 @@ def _address(configuration: Any) -> str:
     return hf_hub_url(configuration.hf_hub_id, configuration.hf_hub_filename or _HUB_FILES[0])
 
 
-def _ask(address: str, answers: "queue.Queue[str]") -> None:
-    request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - timm's own addresses
+def _ask(address: str, seconds: float, answers: "queue.Queue[str]") -> None:
     # `urlopen` would keep the proxies that were set at its first call in this process.
     opener = urllib.request.build_opener()
     try:
-        with opener.open(request, timeout=_SECONDS):
+        request = urllib.request.Request(address, method="HEAD")  # noqa: S310 - timm's or W&B's own
+        with opener.open(request, timeout=seconds):
             answers.put("")
     except urllib.error.HTTPError:
-        answers.put("")  # it answers; what it refuses, timm will say
-    except OSError as error:
+        answers.put("")  # it answers; what it refuses, its client will say
+    except (OSError, ValueError) as error:
         answers.put(str(getattr(error, "reason", error)))

@@ -24,6 +24,7 @@ from dfdc_lightning.runs.settings import (
     introduction,
     refuse_absent_weights,
     result_settings,
+    say_how_to_watch,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Run(RunFolder):
             refuse_absent_weights(config)  # they are said before anything is imported or written
             what = f"{config.name} seed {config.seed}: {'goes on' if run.begun else 'starts'} in {run.folder}"
             print(introduction(config, what), flush=True)
+            say_how_to_watch(config)
             run.divergence_file.unlink(missing_ok=True)
             atomic.write_json(run.settings_file, settings | run.settled())
             words = HydraConfig.get().overrides.task

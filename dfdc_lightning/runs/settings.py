@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
+from dfdc_lightning.loggers.login import say_once_how_to_watch
 from dfdc_lightning.models.hub import refuse_unreachable
 from dfdc_lightning.models.weights import sha256_of, weights_file
 from dfdc_lightning.results.epochs import MONITORS
@@ -121,6 +122,13 @@ def refuse_absent_weights(config: DictConfig) -> None:
     backbone = OmegaConf.select(config, "model.backbone", default=None) or {}
     if weights_content(config) is None and backbone.get("pretrained"):
         refuse_unreachable(str(backbone.get("name")))
+
+
+def say_how_to_watch(config: DictConfig) -> None:
+    """Print how runs could be watched in W&B, where `logger=auto` finds nobody; a sweep does so once."""
+    loggers = (OmegaConf.select(config, "logger", default=None) or {}).values()
+    if any(str(each.get("_target_")).endswith(".wandb_where_a_key_is") for each in loggers):
+        say_once_how_to_watch()
 
 
 @cache

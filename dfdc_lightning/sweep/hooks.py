@@ -17,12 +17,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache
-from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings
+from dfdc_lightning.runs import Run, check_values, one_sentence, result_settings, say_how_to_watch
 from dfdc_lightning.sweep.at_once import runs_at_once
 from dfdc_lightning.sweep.isolation import UPCOMING
 from dfdc_lightning.sweep.overview import outcomes, show_outcomes, show_plan, summary
 from dfdc_lightning.sweep.plan import Plan, PlannedRun, State, duration, script_arguments
 from dfdc_lightning.sweep.preconditions import refuse_unmet
+from dfdc_lightning.sweep.workspace import build_workspace
 
 
 class SweepHooks(Callback):
@@ -51,6 +52,7 @@ class SweepHooks(Callback):
         if not plan.to_do:
             self._end()
         print(summary(plan), flush=True)
+        say_how_to_watch(config)
         for run in plan.runs:
             if run.state == State.REFUSE:
                 print(f"error: {run.reason}", file=sys.stderr, flush=True)
@@ -76,10 +78,12 @@ class SweepHooks(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print the table, and end with exit code 1 if a run failed."""
         atexit.unregister(self._sum_up)
-        self._end()
+        self._end(shown=True)
 
-    def _end(self) -> None:
+    def _end(self, shown: bool = False) -> None:
         failed = self._sum_up()
+        if shown and self.plan is not None:
+            build_workspace(self.plan)
         raise SystemExit(1 if failed else 0)
 
     def _sum_up(self) -> int:

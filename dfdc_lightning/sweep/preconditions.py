@@ -85,14 +85,18 @@ def _refusals(questions: Sequence[Question]) -> list[str]:
     if not questions:
         return []
     words = [json.dumps(question) for question in questions]
-    # The package is found from whichever folder the sweep was started in.
-    path = os.pathsep.join([_PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "dfdc_lightning.sweep.preconditions", *words]
-    variables = os.environ | {"PYTHONPATH": path}
-    said = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    said = subprocess.run(command, env=environment(), stdout=subprocess.PIPE, text=True)  # noqa: S603
     if said.returncode == 0:
         return []
     return said.stdout.splitlines() or [f"the backbones could not be built (exit code {said.returncode})"]
+
+
+def environment() -> dict[str, str]:
+    """This process's variables for another one that finds the package from whichever folder it starts in."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([_PACKAGES, *filter(None, [os.environ.get("PYTHONPATH")])])
+    }
 
 
 def main(words: Sequence[str]) -> int:
