@@ -188,3 +188,9 @@ def test_every_parameter_belongs_to_exactly_one_layer_even_if_its_module_is_neve
     detector = build("frame", Odd())
     assert [layer.name for layer in detector.layers] == ["read_only", "late"]
     assert detector.n_features == 4
+
+
+def test_faces_too_small_for_a_network_get_a_sentence() -> None:
+    detector = build("frame", timm.create_model("test_convnext", num_classes=0))
+    with pytest.raises(UserError, match=r"faces of 16 × 16 pixels are too small for the backbone, .*size="):
+        detector(torch.zeros(1, 2, 3, 16, 16, dtype=torch.uint8))

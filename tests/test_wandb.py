@@ -96,16 +96,18 @@ def test_a_resumed_offline_run_says_that_it_is_the_second_part_and_holds_it_all(
     folder, second, _ = shown
     assert second.run.display_name == "jpeg-s3 part 2" and second.config["part"] == 2
     assert second.run.run_id != OfflineRun(folder, 0).run.run_id
-    assert [epoch for epoch, _ in OfflineRun(folder, 0).curve("val/auroc")] == [0, 1]
-    assert [epoch for epoch, _ in second.curve("val/auroc")] == list(range(EPOCHS))
+    assert [epoch for epoch, _ in OfflineRun(folder, 0).curve("val/auroc")] == [1, 2]
+    assert [epoch for epoch, _ in second.curve("val/auroc")] == list(range(1, EPOCHS + 1))
 
 
-def test_every_learning_curve_equals_metrics_csv(shown: tuple[Path, OfflineRun, Any]) -> None:
+def test_every_learning_curve_is_that_of_metrics_csv_with_epochs_from_1(
+    shown: tuple[Path, OfflineRun, Any],
+) -> None:
     folder, run, _ = shown
     history = rows(folder / "metrics.csv")
     assert len(history) == EPOCHS
     for name in CURVES:
-        assert run.curve(name) == [(int(row["epoch"]), float(row[name])) for row in history], name
+        assert run.curve(name) == [(int(row["epoch"]) + 1, float(row[name])) for row in history], name
 
 
 def test_the_summary_holds_the_test_metrics(shown: tuple[Path, OfflineRun, dict[str, float]]) -> None:
@@ -150,7 +152,7 @@ def test_tensorboard_has_the_same_curves(shown: tuple[Path, OfflineRun, dict[str
     history = rows(folder / "metrics.csv")
     for name in CURVES:
         seen = [(event.step, event.value) for event in events.Scalars(name)]
-        assert [step for step, _ in seen] == list(range(EPOCHS))
+        assert [step for step, _ in seen] == list(range(1, EPOCHS + 1))
         assert [value for _, value in seen] == pytest.approx([float(row[name]) for row in history], rel=1e-6)
     assert events.Scalars("test/auroc")[0].value == pytest.approx(scores["test/auroc"])
     assert len(events.Tags()["images"]) == 2

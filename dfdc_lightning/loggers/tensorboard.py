@@ -42,16 +42,16 @@ class TensorBoardMirror(Mirror):
             self._shown = epoch
             for name, value in row.items():
                 if name != "epoch":
-                    self._writer.add_scalar(name, value, epoch)
+                    self._writer.add_scalar(name, value, epoch + 1)  # files count from 0
             self._writer.flush()
 
     def show_test(self, metrics: dict[str, float], test: Scores, threshold: float, cache: FaceCache) -> None:
         """Write the test metrics as one point each, and the worst videos' faces."""
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, self._shown)
+            self._writer.add_scalar(name, value, self._shown + 1)
         for rank, item in enumerate(worst(test, self.worst_videos)):
             title = f"worst/{rank:02d} {item.video} {item.label} {item.score:.2f}"
-            self._writer.add_image(title, face_strip(cache, item.video), self._shown, dataformats="HWC")
+            self._writer.add_image(title, face_strip(cache, item.video), self._shown + 1, dataformats="HWC")
 
     def close(self, failed: bool) -> None:
         """Write what is left to the event file."""

@@ -121,7 +121,7 @@ class WandbMirror(Mirror):
     def show_epoch(self, row: dict[str, float]) -> None:
         """Send one point of every curve, unless W&B has it."""
         if row["epoch"] > self._shown:
-            self._run.log(row)
+            self._run.log(row | {"epoch": row["epoch"] + 1})  # files count from 0
             self._shown = int(row["epoch"])
             self._remember()
 

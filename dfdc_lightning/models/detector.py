@@ -24,6 +24,8 @@ from dfdc_lightning.models.last_map import LastMap, last_map
 from dfdc_lightning.models.layers import fix_statistics, layers, open_last
 from dfdc_lightning.results.result import Level
 
+_TOO_SMALL = "Kernel size can't be greater than actual input size"  # torch's words
+
 
 def probabilities(logits: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """Apply the sigmoid in single precision; half precision would make large logits all 1."""
@@ -118,12 +120,20 @@ class Detector(L.LightningModule):
         """Normalise the faces and send each through the backbone.
 
         Raises:
-            UserError: When the backbone takes images of another size only.
+            UserError: When the backbone takes images of another size only, or larger ones.
         """
         self._check_size(faces)
         images = faces.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         backbone = self._compiled if self.training and self._compiled else self.backbone
-        features: Tensor = backbone((images - self._mean) / self._std)
+        try:
+            features: Tensor = backbone((images - self._mean) / self._std)
+        except RuntimeError as error:
+            if _TOO_SMALL not in str(error):
+                raise
+            raise UserError(
+                f"faces of {faces.shape[3]} × {faces.shape[4]} pixels are too small for the backbone, which "
+                "halves them more often than they allow: prepare larger ones (size=), or take another model"
+            ) from error
         return features.view(*faces.shape[:2], -1)
 
     def _check_size(self, faces: Tensor) -> None:
