@@ -36,7 +36,7 @@ setup: .venv/ready ## create .venv from requirements.lock (once; every target do
 demo: .venv/ready ## videos -> faces -> 6 experiments x 3 seeds -> report, on rendered videos, in minutes
 	$(BIN)/python -m dfdc_lightning.demo --out data/$(DEMO)/videos --videos $(DEMO_VIDEOS) \
 		--cues $(DEMO_CUES) --parts 15 --placebo-parts 5
-	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces face_detector=haar +face_detector.long_side=320 \
+	$(BIN)/python prepare_faces.py source.path=data/$(DEMO)/videos out=data/$(DEMO)/faces face_detector=haar +face_detector.long_side=320 +face_detector.smallest=0.11 \
 		size=$(DEMO_SIZE) frames=$(DEMO_FRAMES) per_label=null \
 		split=by_part split.train=0-7 split.val=8-9 split.test=10-14
 	$(BIN)/python train.py -m experiment=$(DEMO_EXPERIMENTS) seed=$(DEMO_SEEDS) scale=demo study=$(DEMO) data.cache=data/$(DEMO)/faces $(DEMO_OPTIONS)

@@ -53,6 +53,16 @@ def test_face_detectors_agree_where_a_face_is(yunet: YuNet, portraits: dict[str,
         assert inside.any()
 
 
+def test_haar_finds_the_same_large_face_when_it_looks_for_no_small_ones(
+    portraits: dict[str, np.ndarray],
+) -> None:
+    image = portraits["253"]
+    face = Haar().find(image)[0]
+    share = (face[2] - face[0]) / max(image.shape)
+    assert (Haar(smallest=float(share) / 2).find(image)[0] == face).all()
+    assert (Haar(smallest=float(share) * 1.5).find(image)[:, 2:4] - face[2:4] != 0).all()
+
+
 @pytest.mark.parametrize("side", [640, 1280, 1920])
 def test_boxes_are_in_the_pixels_of_the_image(
     yunet: YuNet, portraits: dict[str, np.ndarray], side: int
@@ -76,6 +86,7 @@ def test_pictures_of_any_shape_are_accepted(yunet: YuNet, shape: tuple[int, int]
     [
         (Haar, "long_side", 0),
         (Haar, "neighbours", 0),
+        (Haar, "smallest", 1.5),
         (YuNet, "long_side", 63),
         (YuNet, "threshold", 2.0),
     ],
@@ -107,6 +118,7 @@ def test_the_profile_follows_what_changes_pixels_and_nothing_else(yunet: YuNet) 
     others = [
         profile(Haar()),
         profile(Haar(long_side=320)),
+        profile(Haar(smallest=0.1)),
         profile(YuNet(threshold=0.7)),
         profile(YuNet(long_side=640)),
         profile(YuNet(sha256="0" * 64)),
@@ -115,7 +127,7 @@ def test_the_profile_follows_what_changes_pixels_and_nothing_else(yunet: YuNet) 
         profile(yunet, margin=0.25),
         profile(yunet, smoothing=1.0),
     ]
-    assert len({profile(yunet), *others}) == 10
+    assert len({profile(yunet), *others}) == 11
 
 
 @pytest.fixture

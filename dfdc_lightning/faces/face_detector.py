@@ -10,6 +10,8 @@ from jaxtyping import Float32, UInt8
 
 from dfdc_lightning import checks
 
+_SMALLEST = 1 / 16
+_CASCADE_SIDE = 24  # pixels of the images that the cascade was trained on
 SMALLEST_SIDE = 64  # pixels of what a face detector is given: at 32 YuNet reports faces of infinite size
 
 
@@ -37,24 +39,28 @@ class Haar:
     Args:
         long_side: Images are reduced to this many pixels on their long side.
         neighbours: How many overlapping hits make a face.
+        smallest: Side of the smallest face that is looked for, as a share of the long side. Most of the time
+            goes into the smallest faces, so where all are large a larger share pays.
     """
 
     name = "haar"
 
-    def __init__(self, long_side: int = 640, neighbours: int = 5) -> None:
+    def __init__(self, long_side: int = 640, neighbours: int = 5, smallest: float = _SMALLEST) -> None:
         self.long_side = checks.whole("face_detector.long_side", long_side, SMALLEST_SIDE)
         self.neighbours = checks.whole("face_detector.neighbours", neighbours, 1)
+        self.smallest = checks.number("face_detector.smallest", smallest, 0, 1)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Both arguments: each changes which faces are found."""
-        return {"long_side": self.long_side, "neighbours": self.neighbours}
+        """All arguments: each changes which faces are found."""
+        chosen = {} if self.smallest == _SMALLEST else {"smallest": self.smallest}  # older caches name none
+        return {"long_side": self.long_side, "neighbours": self.neighbours} | chosen
 
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
-        """Run the cascade on the equalised grey image; its smallest face is a sixteenth of the long side."""
+        """Run the cascade on the equalised grey image."""
         small, scale = reduced(image, self.long_side)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-        smallest = max(24, max(grey.shape) // 16)
+        smallest = max(_CASCADE_SIDE, int(self.smallest * max(grey.shape)))
         boxes, _, weights = _cascade().detectMultiScale3(
             grey, 1.1, self.neighbours, minSize=(smallest, smallest), outputRejectLevels=True
         )
