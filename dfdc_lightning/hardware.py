@@ -1,5 +1,6 @@
 """What this machine can do: whether its GPU can be used, in which precision; the memory processes share."""
 
+import ctypes
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ import torch
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.machine import card_with_driver, card_without_driver
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's numbers of these settings, malloc.h
 _SHARED = Path("/dev/shm")  # where Linux keeps the memory that processes share
 
 
@@ -114,6 +116,19 @@ def use_threads(n: int) -> None:
     """
     torch.set_num_threads(n)
     cv2.setNumThreads(n)
+
+
+def keep_memory() -> None:
+    """Let this process reuse the memory that its tensors free instead of giving it back to the kernel.
+
+    A training step frees hundreds of MB and asks for them again. glibc would give each large block back and
+    have its pages cleared anew, which takes 15 to 25 % of a step on a processor. Where another C library
+    serves, which lacks this setting, nothing changes.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 2**30)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def shared_memory() -> int:

@@ -111,11 +111,12 @@ class Run(RunFolder):
         from lightning import seed_everything
 
         from dfdc_lightning.callbacks.memory import MemoryAdvice
-        from dfdc_lightning.hardware import check_accelerator, use_threads
+        from dfdc_lightning.hardware import check_accelerator, keep_memory, use_threads
 
         _quieten()
         check_accelerator(str(config.trainer.accelerator))
         use_threads(config.threads)
+        keep_memory()
         data = instantiate(config.data)
         data.setup("fit")
         seed_everything(config.seed, verbose=False)
