@@ -34,7 +34,8 @@ def watched(detector: Detector) -> Iterator[list[Float[Tensor, "n c"]]]:
 
     hooks = [convolution.register_forward_hook(describe) for convolution in chosen]
     try:
-        yield kept
+        with detector.folding.suspended():  # which would hide what the convolutions return
+            yield kept
     finally:
         for hook in hooks:
             hook.remove()

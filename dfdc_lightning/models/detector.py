@@ -19,6 +19,7 @@ from dfdc_lightning import checks
 from dfdc_lightning.clips import Clip
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.metrics import frame_metrics, video_auroc, video_metrics
+from dfdc_lightning.models.folding import Folding
 from dfdc_lightning.models.forward_trace import input_size, trace_forward
 from dfdc_lightning.models.last_map import LastMap, last_map
 from dfdc_lightning.models.layers import fix_statistics, layers, open_last
@@ -86,6 +87,7 @@ class Detector(L.LightningModule):
 
         way = trace_forward(backbone)
         self.n_features, self.layers = way.features, layers(backbone, way)
+        self.folding = Folding(way)
         wanted = len(self.layers) if trainable_layers is None else trainable_layers
         self.trainable_layers = checks.whole(
             "model.trainable_layers", wanted, 0, len(self.layers), other="null"
@@ -164,9 +166,18 @@ class Detector(L.LightningModule):
         return self
 
     def setup(self, stage: str) -> None:
-        """Compile where asked to: for training alone, since evaluation would cost as many minutes again."""
+        """Fold frozen BatchNorms, or compile where asked to, which fuses them in its own way.
+
+        Compiled is training alone, since evaluation would cost as many minutes again.
+        """
         if stage == "fit" and self.compile_backbone:  # for two sizes of batches: full ones and the last
             self._compiled = torch.compile(self.backbone.__call__, dynamic=False)
+        else:
+            self.folding.begin()
+
+    def teardown(self, stage: str) -> None:
+        """Leave a network whose every layer computes by itself, as exports and explanations need it."""
+        self.folding.end()
 
     def configure_optimizers(self) -> Any:
         """Give the optimiser every parameter that will ever train: opening layers changes nothing in it."""
