@@ -3,17 +3,21 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from documented import names_of
 from made_up import made_up
 
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.results.epochs import read_epochs, write_epochs
 from dfdc_lightning.results.predictions import ScoredVideo, read_predictions, write_predictions
-from dfdc_lightning.results.result import Level, read_result, write_result
+from dfdc_lightning.results.result import Level, Result, read_result, write_result
 from dfdc_lightning.results.run_folder import RunFolder, find_runs
+
+if TYPE_CHECKING:
+    from forgeries import Trained
 
 EPOCHS: list[dict[str, float]] = [
     {"epoch": 0, "train/loss": 0.69, "val/auroc": 0.51, "trainable_parameters": 90, "seconds": 12.34},
@@ -35,6 +39,18 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     for each in (made_up(), made_up(weights={"source": "file"}, level="frame")):
         write_result(tmp_path / "result.json", each)
         assert read_result(tmp_path / "result.json") == each
+
+
+def test_the_document_names_what_a_trained_run_says_of_itself(trained: "Trained") -> None:
+    """docs/architecture.md lists every name of result.json and metrics.csv, in their order."""
+    run = RunFolder(trained.run)
+    documented = names_of("result.json")
+    assert list(documented) == [*Result._fields]
+    for name, inside in documented.items():
+        if inside:
+            assert inside == [*getattr(run.result, name)], name
+    header = run.metrics_file.read_text().splitlines()[0]
+    assert list(names_of("metrics.csv")) == header.split(",")
 
 
 def test_a_result_of_a_later_version_can_be_read(tmp_path: Path) -> None:
