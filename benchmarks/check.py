@@ -2,6 +2,7 @@
 
 PYTHONPATH=. python benchmarks/check.py shortcuts --worlds 20
 PYTHONPATH=. python benchmarks/check.py copies --videos VIDEOS --work FOLDER   # VIDEOS by dfdc_lightning.demo
+PYTHONPATH=. python benchmarks/check.py copies --videos VIDEOS --work FOLDER --model YUNET_FILE
 PYTHONPATH=. python benchmarks/check.py time --clips 10000
 """
 
@@ -13,14 +14,23 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
 from dfdc_lightning.audit.duplicates import near_duplicates
 from dfdc_lightning.audit.facts import SIDE, measure_facts
 from dfdc_lightning.audit.shortcuts import shortcuts
+from dfdc_lightning.demo.encode import Codec, encoding
+from dfdc_lightning.faces.build import prepare
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
+from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.face_detector import Haar
+from dfdc_lightning.faces.split import ByGroup
+from dfdc_lightning.faces.yunet import YuNet
+from dfdc_lightning.video.sources import FolderSource
 
+THRESHOLDS = (0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98)
 CAMERAS = ((1920, 1080, 30.0), (1280, 720, 25.0), (1080, 1920, 29.97))
 
 
@@ -88,56 +98,56 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def copies(videos: Path, work: Path, n: int) -> None:
-    """Plant a changed copy of each of n REAL videos and print how many are found, and what else is."""
-    from dfdc_lightning.faces.build import prepare
-    from dfdc_lightning.faces.extract import FacePreparation
-    from dfdc_lightning.faces.face_detector import Haar
-    from dfdc_lightning.faces.split import ByGroup
-    from dfdc_lightning.video.sources import FolderSource
+def copies(videos: Path, work: Path, n: int, model: Path | None) -> None:
+    """Plant n changed copies of REAL videos; print for several thresholds how many are found, and what else.
 
+    Where there are fewer than n REAL videos, each is copied with several changes. Two videos made from one
+    are a right pair, two clips of one person are not.
+    """
     source = FolderSource(videos)
     originals = [video for stage in source.stages() for video in stage.videos if video.label == REAL][:n]
-    folder, planted = work / "videos", {}
-    for name, listed in (("originals", originals), ("copies", originals)):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-        lines = ["video,label"]
-        for number, video in enumerate(listed):
-            change = list(CHANGES)[number % len(CHANGES)]
-            target = folder / name / (f"copy-{number}.mp4" if name == "copies" else f"{video.name}.mp4")
-            if name == "copies":
-                planted[video.name, target.stem] = change
-                if not target.exists():
-                    _rewrite(Path(video.path), target, CHANGES[change])
-            elif not target.exists():
-                target.symlink_to(Path(video.path).resolve())
-            lines.append(f"{target.name},REAL")
-        (folder / name / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    made_from, change_of = {}, {}
+    folders = {name: work / "videos" / name for name in ("originals", "copies")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    for number in range(n):
+        around, place = divmod(number, len(originals))
+        video, change = originals[place], list(CHANGES)[(number + around) % len(CHANGES)]
+        name, copied = f"{place}{Path(video.path).suffix}", f"{place}-{change}.mp4"
+        made_from[f"original {place}"] = place
+        made_from[Path(copied).stem], change_of[Path(copied).stem] = place, change
+        if not (folders["originals"] / name).exists():
+            (folders["originals"] / name).symlink_to(Path(video.path).resolve())
+        if not (folders["copies"] / copied).exists():
+            _rewrite(Path(video.path), folders["copies"] / copied, CHANGES[change])
     names, faces = [], []
-    for name in ("originals", "copies"):
-        preparation = FacePreparation(Haar(long_side=320), frames=10, size=96)
+    for name, folder in folders.items():
+        listed = sorted(path.name for path in folder.iterdir() if path.suffix != ".csv")
+        (folder / "labels.csv").write_text("\n".join(["video,label", *(f"{v},REAL" for v in listed)]) + "\n")
+        detector = YuNet(model) if model else Haar(long_side=320)
         cache = FaceCache(work / name)
-        rows = prepare(
-            FolderSource(folder / name), preparation, ByGroup(), cache.root, per_label=None, labels="any"
-        )
+        preparation = FacePreparation(detector, frames=10, size=96)
+        rows = prepare(FolderSource(folder), preparation, ByGroup(), cache.root, per_label=None, labels="any")
         facts = measure_facts(cache, [row.video for row in rows if row.status == "ok"])
-        names += facts.videos
+        names += [f"original {video}" if name == "originals" else video for video in facts.videos]
         faces += facts.faces
-    found = {(names[pair.a], names[pair.b]) for pair in near_duplicates(faces)}
-    there = {pair: change for pair, change in planted.items() if set(pair) <= set(names)}
-    print(f"{len(planted)} planted, {len(planted) - len(there)} of them without a face in one of the two")
-    by_change = Counter(there.values())
-    for change, count in by_change.items():
-        print(f"{change:14}{sum(there.get(pair) == change for pair in found):>5} / {count}")
-    right = len(found & there.keys())
-    print(f"recall {right / len(there):.3f}, precision {right / max(1, len(found)):.3f}")
+    seen = set(names)
+    there = [copy for copy in change_of if {copy, f"original {made_from[copy]}"} <= seen]
+    print(f"{len(change_of)} planted, {len(change_of) - len(there)} of them without a face in one of the two")
+    pairs = near_duplicates(faces, min(THRESHOLDS))
+    found = {frozenset((names[pair.a], names[pair.b])): pair.similarity for pair in pairs}
+    print(f"{'threshold':>9}{'recall':>9}{'precision':>11}", *(f"{change:>12}" for change in CHANGES))
+    for alike in THRESHOLDS:
+        kept = {pair for pair, similarity in found.items() if similarity >= alike}
+        right = sum(len({made_from[name] for name in pair}) == 1 for pair in kept)
+        hit = [copy for copy in there if frozenset((copy, f"original {made_from[copy]}")) in kept]
+        count, of = Counter(change_of[copy] for copy in hit), Counter(change_of[copy] for copy in there)
+        shares = (f"{count[change]} / {of[change]}" for change in CHANGES)
+        line = f"{alike:9.2f}{len(hit) / len(there):9.3f}{right / max(1, len(kept)):11.3f}"
+        print(line, *(f"{share:>12}" for share in shares))
 
 
 def _rewrite(source: Path, target: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
-    import av
-
-    from dfdc_lightning.demo.encode import Codec, encoding
-
     with av.open(str(source)) as container:
         frames = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
         rate = container.streams.video[0].average_rate or Fraction(25)
@@ -153,9 +163,9 @@ def time_copies(n: int) -> None:
     rng = np.random.default_rng(0)
     common = rng.normal(0, 40, SIDE * SIDE)
     faces = [
-        (128 + common + rng.normal(0, 30, SIDE * SIDE) + rng.normal(0, 10, (10, SIDE * SIDE))).astype(
-            np.float32
-        )
+        (128 + common + rng.normal(0, 30, SIDE * SIDE) + rng.normal(0, 10, (10, SIDE * SIDE)))
+        .clip(0, 250)
+        .astype(np.uint8)
         for _ in range(n)
     ]
     start = time.perf_counter()
@@ -173,6 +183,7 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--videos", type=Path, help="for copies: DFDC parts, or rendered ones")
     parser.add_argument("--work", type=Path, help="for copies: where copies and caches go")
+    parser.add_argument("--model", type=Path, help="for copies: YuNet's file; without it Haar finds faces")
     parser.add_argument("--clips", type=int, default=10_000)
     options = parser.parse_args()
     start = time.perf_counter()
@@ -183,7 +194,7 @@ def main() -> None:
     elif options.videos is None or options.work is None:
         parser.error("copies needs --videos and --work")
     else:
-        copies(options.videos, options.work, 200)
+        copies(options.videos, options.work, 200, options.model)
     print(f"{time.perf_counter() - start:.0f} s")
 
 

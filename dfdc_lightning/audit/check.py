@@ -48,7 +48,7 @@ def check(root: Path, studies: Path = Path("multirun")) -> int:
     with writing("check", Path(root) / FOLDER):
         write_check(root, {"claims": [claim._asdict() for claim in claims], **found})
         atomic.write_csv(Path(root) / FOLDER / DUPLICATES, ("a", "b", "similarity"), leaks)
-        atomic.write_text(Path(root) / FOLDER / PAGE, page(root, claims, found, facts, used))
+        atomic.write_text(Path(root) / FOLDER / PAGE, page(cache, claims, found, used))
     print("\n".join(_said(root, found)))
     return 1 if any(claim.faults for claim in claims) else 0
 
@@ -66,30 +66,27 @@ def _found(
         "profile": profile,
         "split": {"name": name, **split_facts(rows)},
         "shortcuts": shortcuts(used, looks),
-        "leaks": _leaks(used, facts, near_duplicates(facts.faces)),
+        "leaks": _leaks(used, near_duplicates(facts.faces, groups=[row.group for row in used])),
         "contents": contents(used, looks),
         "dropped": dropped(rows),
         "doubtful": doubtful(used, runs_on(profile, split_hash(rows), studies)),
     }
 
 
-def _leaks(used: Sequence[Row], facts: Facts, pairs: Iterable[Pair]) -> dict[str, Any]:
-    """Choose the pairs that are alike and in no common group: those between splits leak."""
-    row = {row.video: row for row in used}
+def _leaks(used: Sequence[Row], pairs: Iterable[Pair]) -> dict[str, Any]:
+    """Describe the pairs that are alike and in no common group: those between splits leak."""
     found: list[dict[str, Any]] = []
     for pair in pairs:
-        a, b = row[facts.videos[pair.a]], row[facts.videos[pair.b]]
-        if a.group != b.group:
-            splits = sorted({a.split, b.split})
-            found.append(
-                {
-                    "a": a.video,
-                    "b": b.video,
-                    "similarity": round(pair.similarity, 3),
-                    "mirrored": pair.mirrored,
-                    "splits": splits,
-                }
-            )
+        a, b = used[pair.a], used[pair.b]
+        found.append(
+            {
+                "a": a.video,
+                "b": b.video,
+                "similarity": round(pair.similarity, 3),
+                "mirrored": pair.mirrored,
+                "splits": sorted({a.split, b.split}),
+            }
+        )
     across = [pair for pair in found if len(pair["splits"]) > 1]
     return {
         "pairs": len(found),

@@ -10,8 +10,8 @@ import jinja2
 import numpy as np
 from jaxtyping import UInt8
 
-from dfdc_lightning.audit.facts import Facts
-from dfdc_lightning.faces.cache import FAKE, REAL, Row
+from dfdc_lightning.audit.facts import thumbnail
+from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, Row
 from dfdc_lightning.faces.proof import Claim
 from dfdc_lightning.faces.split import order
 
@@ -41,28 +41,25 @@ class Strip(NamedTuple):
     words: str
 
 
-def page(
-    root: Path, claims: Sequence[Claim], found: Mapping[str, Any], facts: Facts, used: Sequence[Row]
-) -> str:
+def page(cache: FaceCache, claims: Sequence[Claim], found: Mapping[str, Any], used: Sequence[Row]) -> str:
     """Write the page.
 
     Args:
-        root: The cache's folder.
+        cache: The cache, from which the pictures come.
         claims: What was proved.
         found: What check.json holds beside.
-        facts: What one pass over the clips told.
-        used: The rows of the videos that are used.
+        used: The rows of the videos that are used and whose clips can be read.
     """
-    picture = dict(zip(facts.videos, facts.thumbnails, strict=True))
     label = {row.video: row.label for row in used}
-    sheet = sorted(facts.videos, key=lambda video: order(1, video))[:_SHEET]
+    sheet = sorted(label, key=lambda video: order(1, video))[:_SHEET]
 
     def face(video: str) -> Face:
-        return Face(video, label.get(video, ""), _embedded(picture[video]) if video in picture else "")
+        picture = thumbnail(cache, video)
+        return Face(video, label.get(video, ""), "" if picture is None else _embedded(picture))
 
     template = jinja2.Template(_TEMPLATE.read_text(encoding="utf-8"), autoescape=True, trim_blocks=True)
     text: str = template.render(
-        root=root,
+        root=cache.root,
         claims=claims,
         sheet=[face(video) for video in sorted(sheet, key=lambda video: (label[video] == FAKE, video))],
         pairs=[(pair, face(pair["a"]), face(pair["b"])) for pair in found["leaks"]["examples"][:_PAIRS]],

@@ -28,8 +28,7 @@ def copies(own: Path, learned: tuple[str, ...], other: Path, videos: tuple[str, 
                 continue
             named.append((root, name))
     found: dict[str, str] = {}
-    for pair in near_duplicates(faces):
-        (a, first), (b, second) = named[pair.a], named[pair.b]
-        if (a, b) == (own, other):
-            found.setdefault(second, first)
+    for pair in near_duplicates(faces, groups=[str(root) for root, _ in named]):
+        (_, first), (_, second) = named[pair.a], named[pair.b]
+        found.setdefault(second, first)
     return found
