@@ -53,6 +53,21 @@ def test_clean_worlds_are_not_accused() -> None:
     assert 0.4 < np.mean([found["auroc"] for found in clean]) < 0.6
 
 
+def test_facts_spread_evenly_over_both_labels_are_no_shortcut_though_below_half() -> None:
+    """Four cameras, each used for equally many REAL and FAKE, so that folds mislead each other."""
+    rng, rows, looks = np.random.default_rng(0), [], {}
+    for label in (REAL, FAKE):
+        for group, camera in enumerate(rng.permutation(np.arange(40) % 4)):
+            video = f"g{group}{label[0]}"
+            original = f"g{group}R" if label == FAKE else ""
+            facts = {"width": 320, "height": 240, "fps": 15.0 + 5 * camera, "seconds": 2.0, "n_frames": 30}
+            rows.append(Row(video, label, original, f"g{group}", "train", **facts, bytes=9999, keyframes=1))
+            looks[video] = {"face_pixels": 100.0, "sharpness": 50.0, "brightness": 100.0}
+    found = shortcuts(rows, looks)
+    assert found["auroc"] < 0.4 and found["high"] < 0.5
+    assert not found["found"]
+
+
 def test_each_family_of_facts_is_judged_alone() -> None:
     rows, looks = world(0, 0.0, groups=100)
     for row in rows:
