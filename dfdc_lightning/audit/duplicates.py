@@ -18,9 +18,9 @@ from dfdc_lightning.audit.facts import SIDE
 
 _NEAR = 0.7  # correlation of the means over time from which frames are compared
 _DOUBT = 0.75  # similarity from which a pair is compared once more, one of them shifted and zoomed
-ALIKE = (
-    0.95  # mean over frames of the best correlation from which two videos count as one (benchmarks/check.py)
-)
+# Mean over frames of the best correlation from which two videos count as one. Chosen on rendered videos; on
+# 200 copies of 200 others recall and precision are 0.965 (benchmarks/check.py prints both for other values).
+ALIKE = 0.95
 _BLOCK = 1024  # clips, or pairs, whose frames are held as float32 at once
 _CELLS = 2**24  # correlations that are held at once
 _ZOOMS, _SHIFTS = (0.9, 1.0, 1.1), (-1.0, 0.0, 1.0)  # a cropped video's faces are framed a little otherwise
