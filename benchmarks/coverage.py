@@ -1,6 +1,6 @@
 """Whether the report's claims hold: simulated studies whose truth is known, thousands of each kind.
 
-    PYTHONPATH=. python benchmarks/coverage.py            # every table, about 10 minutes on 2 cores
+    PYTHONPATH=. python benchmarks/coverage.py            # every table, about 11 minutes on 2 free cores
     PYTHONPATH=. python benchmarks/coverage.py --quick    # the same tables from few studies
 
 Prints tables and writes benchmarks/coverage.json. A study's score is a sum of normal parts: what its source
