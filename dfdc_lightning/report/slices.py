@@ -10,6 +10,7 @@ from jaxtyping import Bool
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceCache, Row
 from dfdc_lightning.faces.conditions import measure as measure_clip
+from dfdc_lightning.faces.split import names
 from dfdc_lightning.report import influence
 from dfdc_lightning.report.evidence import Evidence, Experiment
 from dfdc_lightning.report.inference import Measured, mean_interval, run_interval
@@ -61,12 +62,18 @@ def _slices(experiment: Experiment) -> Iterator[Slice]:
     methods = [row.method if row else "" for row in known]
     for name in sorted(set(methods) - {""}):
         yield Slice("method", name, ~test.label | np.array([m == name for m in methods]), of_fakes=True)
-    parts = [str(getattr(row, "part", "")) for row in known]
-    if len(set(parts) - {""}) > 1:
-        for name in sorted(set(parts) - {""}):
-            yield Slice("part", name, np.array([part == name for part in parts]))
+    yield from _each("part", [row.part if row else "" for row in known])
+    yield from _each("persons", [str(len(names(row.person))) if row and row.person else "" for row in known])
     yield from _resolutions(known)
     yield from _thirds(cache, test.video)
+
+
+def _each(of: str, values: Sequence[str]) -> Iterator[Slice]:
+    """Make a slice of every value where there are several; an empty one is not known."""
+    different = sorted(set(values) - {""})
+    if len(different) > 1:
+        for name in different:
+            yield Slice(of, name, np.array([value == name for value in values]))
 
 
 def known_rows(experiment: Experiment) -> tuple[FaceCache, dict[str, Row]] | None:
