@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from benchmarks.example_study import write_study
 from dfdc_lightning.report import figures
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.sections import contents
 from dfdc_lightning.report.study import read_study
-from dfdc_lightning.report.style import COLOURS, Picture, line_style, slug
+from dfdc_lightning.report.style import COLOURS, Picture, canvas, line_style, slug
 
 
 def evidence(root: Path, **options: object) -> Evidence:
@@ -115,6 +116,25 @@ def test_the_same_evidence_gives_the_same_bytes(tmp_path: Path) -> None:
             assert text.startswith("<?xml")
             assert "dc:date" not in text
     assert len(list((tmp_path / "first").iterdir())) == 6
+
+
+def test_a_drawing_has_a_palette_and_its_colours_and_a_photograph_keeps_all_of_its_own(
+    tmp_path: Path,
+) -> None:
+    figure = canvas(2)
+    figure.subplots().plot([0, 1], color=COLOURS[1], lw=9)
+    figures.save(Picture("drawing", "", "", figure), tmp_path)
+    figure = canvas(2)
+    figure.subplots().imshow(np.random.default_rng(0).random((300, 300, 3)))
+    figures.save(Picture("photograph", "", "", figure), tmp_path)
+    with (
+        Image.open(tmp_path / "drawing.png") as drawing,
+        Image.open(tmp_path / "photograph.png") as photograph,
+    ):
+        assert drawing.mode == "P"
+        colours = {colour for _, colour in drawing.convert("RGB").getcolors()}
+        assert {(255, 255, 255), (0x00, 0x72, 0xB2)} <= colours
+        assert photograph.mode != "P"
 
 
 def test_figures_without_data_are_left_out(tmp_path: Path) -> None:
