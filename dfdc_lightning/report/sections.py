@@ -113,12 +113,12 @@ SECTIONS = (
         tables=(foreign.results, foreign.differences, foreign.uncounted),
         text=foreign.sentences,
     ),
-    Section("data_check", "The data", tables=(cache_check.findings, cache_check.doubts)),
+    Section("data_check", "Is the data sound?", tables=(cache_check.findings, cache_check.doubts)),
     Section("learning", "Learning curves", figures=(curves.learning,)),
     Section("explain", "Where it looks", figures=(explanations.pictures,), text=explanations.TEXT),
     Section("cost", "What it costs", tables=(cost.costs,)),
     Section("runs", "Runs", tables=(tables.runs, provenance.differences)),
-    Section("data", "Splits, versions, hardware", tables=(provenance.data, provenance.environment)),
+    Section("data", "Data, versions, hardware", tables=(provenance.data, provenance.environment)),
 )
 
 

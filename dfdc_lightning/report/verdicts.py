@@ -69,7 +69,7 @@ def histograms(evidence: Evidence) -> list[Picture]:
     figure.supxlabel("video score (0 = REAL, 1 = FAKE)", fontsize=9)
     figure.supylabel("test videos (count)", fontsize=9)
     handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
     caption = (
         "Scores of the same runs on test videos, REAL filled and FAKE hatched; the dashed line is the run's "
         f"threshold.{left_out}"
@@ -99,7 +99,7 @@ def reliabilities(evidence: Evidence) -> list[Picture]:
     figure.supxlabel("video score (%)", fontsize=9)
     figure.supylabel("of these FAKE (%)", fontsize=9)
     handles, names = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
     caption = (
         "How often test videos of a score are FAKE, in ten bins of equal width; on the diagonal a score can "
         f"be read as a probability.{left_out}"
