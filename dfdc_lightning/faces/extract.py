@@ -16,7 +16,7 @@ from dfdc_lightning.faces.face_detector import FaceDetector, Haar
 from dfdc_lightning.faces.profile import profile_of
 from dfdc_lightning.faces.tracks import Track, follow
 from dfdc_lightning.faces.yunet import YuNet
-from dfdc_lightning.video.frames import FrameError, Frames, read_frames
+from dfdc_lightning.video.frames import FrameError, Frames, read_frames, read_sound_frames
 
 REVISION = 1  # raised whenever the code gives other pixels for the same settings
 
@@ -108,13 +108,13 @@ class FacePreparation:
         """
         self.face_detector.find(np.zeros((64, 64, 3), np.uint8))
 
-    def read(self, path: Path) -> Frames:
-        """Read the frames of a video.
+    def read(self, path: Path, damaged: bool = False) -> Frames:
+        """Read the frames of a video; of a damaged one, where it is allowed, what is sound.
 
         Raises:
             FrameError: When the video gives none ("unreadable") or too few ("too_short").
         """
-        return read_frames(path, self.frames)
+        return read_sound_frames(path, self.frames) if damaged else read_frames(path, self.frames)
 
     def persons(self, frames: Frames, path: Path) -> list[Track]:
         """Follow every person through the frames of the video at `path`; the one found longest comes first.

@@ -67,14 +67,37 @@ def follow(
     Returns:
         Every person, the one found longest first; of those found nearly as long the largest. May be empty.
     """
-    persons: list[_Person] = []
-    for time, (image, boxes) in enumerate(zip(images, faces, strict=True)):
+    follower = Follower()
+    for image, boxes in zip(images, faces, strict=True):
+        follower.see(image, boxes)
+    return _ranked([person.track(len(images)) for person in follower.persons])
+
+
+class Follower:
+    """Links faces to the persons seen so far, one frame after the other, however many there are."""
+
+    def __init__(self) -> None:
+        self.persons: list[_Person] = []
+        self._time = 0
+
+    def see(
+        self, image: UInt8[np.ndarray, "h w 3"], boxes: Float32[np.ndarray, "_ 5"]
+    ) -> dict[int, Float32[np.ndarray, " 4"]]:
+        """Link the faces of the next frame.
+
+        Args:
+            image: The frame.
+            boxes: What `FaceDetector.find` returned for it.
+
+        Returns:
+            The box of every person who is seen in it, by the person's number in order of appearance.
+        """
         seen = [(box[:4], _colours(image, box[:4])) for box in boxes if _side(box) > 0]
         pairs = [
             (strangeness, p, f)
-            for p, person in enumerate(persons)
+            for p, person in enumerate(self.persons)
             for f, (box, colours) in enumerate(seen)
-            if (strangeness := person.strangeness(time, box, colours)) is not None
+            if (strangeness := person.strangeness(self._time, box, colours)) is not None
         ]
         taken: dict[int, int] = {}  # face → person
         for _, p, f in sorted(pairs):
@@ -82,10 +105,11 @@ def follow(
                 taken[f] = p
         for f, (box, colours) in enumerate(seen):
             if f not in taken:
-                taken[f] = len(persons)
-                persons.append(_Person())
-            persons[taken[f]].see(time, box, colours)
-    return _ranked([person.track(len(images)) for person in persons])
+                taken[f] = len(self.persons)
+                self.persons.append(_Person())
+            self.persons[taken[f]].see(self._time, box, colours)
+        self._time += 1
+        return {taken[f]: box for f, (box, _) in enumerate(seen)}
 
 
 def _ranked(tracks: list[Track]) -> list[Track]:

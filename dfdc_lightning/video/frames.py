@@ -66,6 +66,56 @@ class Frames(NamedTuple):
     codec: str = ""
     bytes: int = 0
     keyframes: int = 0
+    damage: str = ""  # of a video of which only what is sound was read
+
+
+def read_sound_frames(path: Path, n: int = 10) -> Frames:
+    """Read evenly spaced frames out of what is sound of a video.
+
+    A frame is sound where neither it nor anything since the keyframe before it is damaged. Everything is
+    decoded twice. A sound video gives what `read_frames` does.
+
+    Args:
+        path: Any video file that FFmpeg knows, or a folder of images.
+        n: How many frames, at least 1.
+
+    Raises:
+        FrameError: "unreadable" when the file cannot be opened, "too_short" when too few frames are sound.
+    """
+    try:
+        return read_frames(path, n)
+    except FrameError as error:
+        if error.status != "unreadable" or path.is_dir():
+            raise
+    try:
+        facts = survey(path)
+        sound = [number for number, frame in enumerate(_decoded_on(path)) if frame is not None]
+        if len(sound) < n:
+            raise FrameError("too_short", f"{path} is damaged: {len(sound)} frames are sound, {n} are needed")
+        wanted = [sound[place] for place in evenly_spaced(len(sound), n)]
+        reformatter = VideoReformatter()
+        images = [
+            _rgb(frame, reformatter) for number, frame in enumerate(_decoded_on(path)) if number in wanted
+        ]
+    except (av.FFmpegError, OSError) as error:
+        raise _unreadable(path, error) from None
+    height, width = _size(images, path)
+    total = max(sum(not packet.hidden for packet in facts.packets), sound[-1] + 1)
+    rate = total / facts.seconds if facts.seconds else 0.0
+    said = f"the video is damaged: {len(sound)} of {total} frames are sound, and these alone were looked at"
+    return Frames(
+        images,
+        np.array(wanted, np.int64),
+        width,
+        height,
+        rate,
+        total,
+        facts.seconds,
+        facts.codec,
+        facts.bytes,
+        facts.keyframes,
+        said,
+    )
 
 
 def read_frames(path: Path, n: int = 10) -> Frames:
@@ -84,10 +134,81 @@ def read_frames(path: Path, n: int = 10) -> Frames:
     try:
         return _read(path, n)
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
+        raise _unreadable(path, error) from None
     finally:
         gc.collect(1)  # PyAV's containers are cycles: without this, a worker keeps several decoders' pictures
+
+
+class Footage:
+    """A video file that is read from one end to the other, however long it is, a frame at a time.
+
+    Args:
+        path: Any video file that FFmpeg knows.
+        damaged: Whether a damaged one is read too, as far as it is sound.
+
+    Raises:
+        FrameError: When it cannot be opened, holds no video or is damaged.
+    """
+
+    def __init__(self, path: Path, damaged: bool = False) -> None:
+        self.path = path
+        try:
+            self._survey = survey(path)
+        except (av.FFmpegError, OSError) as error:
+            raise _unreadable(path, error) from None
+        if self._survey.damage and not damaged:
+            raise FrameError("unreadable", f"{path} {self._survey.damage}")
+        self.whole = not self._survey.damage  # whether all frames that were asked for came and are sound
+        self._damaged = damaged
+        self.seconds = self._survey.seconds
+        self.n_frames = sum(not packet.hidden for packet in self._survey.packets)
+        self.fps = self.n_frames / self.seconds if self.seconds else 0.0
+
+    def frames(self, wanted: Iterable[int]) -> Iterator[tuple[int, UInt8[np.ndarray, "h w 3"]]]:
+        """Decode the frames with these numbers in time order, each with its number.
+
+        Raises:
+            FrameError: "unreadable" when the file is damaged on the way; what was yielded before is sound.
+        """
+        numbers, reformatter = set(wanted), VideoReformatter()
+        try:
+            for number, frame in self._decoded(numbers):
+                if frame is None:
+                    self.whole = False
+                elif number in numbers:
+                    yield number, _rgb(frame, reformatter)
+        except (av.FFmpegError, OSError) as error:
+            raise _unreadable(self.path, error) from None
+
+    def _decoded(self, numbers: set[int]) -> Iterator[tuple[int, Any]]:
+        """Decode what these frames need; -1 is the number of frames that nobody asked for."""
+        if self._damaged:
+            yield from enumerate(_decoded_on(self.path))
+        elif not self._survey.selective:
+            yield from enumerate(_decoded(self.path, repeat(_ALL)))
+        else:
+            times = sorted(packet.pts for packet in self._survey.packets if packet.pts is not None)
+            of_time = {times[number]: number for number in numbers if number < len(times)}
+            for frame in _decoded(self.path, _decoding(self._survey.packets, set(of_time))):
+                yield of_time.get(frame.pts, -1), frame
+
+    def facts(self, images: Sequence[UInt8[np.ndarray, "h w 3"]], indices: Sequence[int]) -> Frames:
+        """Put frames that were read together with the facts of the file."""
+        height, width = _size(images, self.path)
+        codec, size, keyframes = self._survey.codec, self._survey.bytes, self._survey.keyframes
+        numbers = np.array(indices, np.int64)
+        return Frames(
+            list(images),
+            numbers,
+            width,
+            height,
+            self.fps,
+            self.n_frames,
+            self.seconds,
+            codec,
+            size,
+            keyframes,
+        )
 
 
 def decoded_upright(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Fraction | None]]:
@@ -103,13 +224,16 @@ def decoded_upright(path: Path) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"], Fr
         for frame in _decoded(path, repeat(_ALL)):
             yield _rgb(frame, reformatter), rate
     except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or error
-        raise FrameError("unreadable", f"{path} cannot be read as a video: {reason}") from None
+        raise _unreadable(path, error) from None
 
 
 def evenly_spaced(total: int, n: int) -> list[int]:
     """Number n frames from 0 to total-1, halves rounded up; all differ where total ≥ n."""
     return [(2 * i * (total - 1) + n - 1) // max(2 * (n - 1), 1) for i in range(n)]
+
+
+def _unreadable(path: Path, error: av.FFmpegError | OSError) -> FrameError:
+    return FrameError("unreadable", f"{path} cannot be read as a video: {error.strerror or error}")
 
 
 def _read(path: Path, n: int) -> Frames:
@@ -216,6 +340,33 @@ def _decoded(path: Path, decode: Iterable[str]) -> Iterator[Any]:
             running = bool(skip)
         if running:
             yield from _sound(decoder.decode(None), path)
+
+
+def _decoded_on(path: Path) -> Iterator[Any]:
+    """Decode past all damage: a frame, or None in its place where it may be wrong."""
+    with opened(path) as container:
+        stream = container.streams.best("video")
+        stream.codec_context.thread_count = 1
+        sound = True
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                sound = sound and not packet.is_corrupt
+                frames = stream.codec_context.decode(packet if packet.size else None)
+            except av.FFmpegError:
+                sound = False
+                if packet is None or not packet.size:
+                    return
+                yield None
+                continue
+            for frame in frames:
+                sound = not frame.is_corrupt and (sound or frame.key_frame)
+                yield frame if sound else None
+            if not packet.size:
+                return
 
 
 def _sound(frames: list[Any], path: Path) -> list[Any]:
