@@ -38,6 +38,9 @@ def main(config: DictConfig) -> None:
             Path(str(config.out)) if config.out else None,
             Path(str(config.html)) if config.html else None,
             None if config.workers == "auto" else config.workers,
+            config.scan,
+            config.window,
+            config.damaged,
         ),
         config.face_detector.model,
     )

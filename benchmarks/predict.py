@@ -1,4 +1,4 @@
-"""From the command to the verdict: one 10-second 1080p clip by torch and by ONNX, and a folder of twenty.
+"""From the command to the verdict: a 10-second 1080p clip, a folder of twenty, and a scan of ten minutes.
 
     python benchmarks/predict.py --model face_detection_yunet_2023mar.onnx
 
@@ -20,7 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+import av
+
 from dfdc_lightning.demo import render
+from dfdc_lightning.demo.spliced import render_spliced
 from dfdc_lightning.machine import cores
 
 ROOT = Path(__file__).parents[1]
@@ -82,6 +85,36 @@ def make_clips(folder: Path) -> tuple[Path, Path]:
     return contents[0], many
 
 
+def make_long(folder: Path) -> tuple[Path, Path]:
+    """Half a minute of 1080p, and ten minutes: the same packets twenty times."""
+    once, long = folder / "once.mp4", folder / "long.mp4"
+    render_spliced(once, 1, None, seconds=30.0, size=(1920, 1080), fps=30.0)
+    with av.open(str(once)) as template, av.open(str(long), "w") as out:
+        stream = out.add_stream_from_template(template.streams.video[0])
+        shift = 0
+        for _ in range(20):
+            end = 0
+            with av.open(str(once)) as source:
+                for packet in (packet for packet in source.demux(source.streams.video[0]) if packet.size):
+                    packet.stream, packet.pts, packet.dts = stream, packet.pts + shift, packet.dts + shift
+                    end = max(end, packet.pts + packet.duration)
+                    out.mux(packet)
+            shift = end
+    return once, long
+
+
+def peak(words: list[str]) -> int:
+    """The most memory that a command holds, in MiB."""
+    script = (
+        "import resource, subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:]], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return int(done.stdout.splitlines()[-1])
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -114,7 +147,11 @@ def measure(folder: Path, model: Path | None, repeats: int) -> list[Timing]:
     clip, many = (clips[0][0], clips[1]) if clips[1].is_dir() else make_clips(folder)
     command = ["predict.py", *face_detector]
     start = timed("start-up (imports alone)", ["-c", IMPORTS], repeats)
-    onnx = timed("one clip, ONNX", [*command, f"video={clip}", f"run={exported}"], repeats, 4.0)
+    onnx = timed("one clip, ONNX", [*command, f"video={clip}", f"run={exported}"], repeats, 2.5)
+    once, long = (folder / "once.mp4", folder / "long.mp4")
+    once, long = (once, long) if long.is_file() else make_long(folder)
+    scans = [[*command, f"video={video}", f"run={exported}", "scan=true"] for video in (once, long)]
+    print(f"memory of a scan: {peak(scans[0])} MiB for 30 seconds, {peak(scans[1])} MiB for ten minutes")
     page = [*command, f"video={clip}", f"run={exported}", f"html={folder / 'verdict.html'}"]
     return [
         start,
@@ -133,11 +170,12 @@ def measure(folder: Path, model: Path | None, repeats: int) -> list[Timing]:
                 f"a clip of {CLIPS}, {engine}",
                 [*command, f"video={many}", f"run={predictor}"],
                 max(1, repeats // 2),
-                2.0,
+                1.2,
                 CLIPS,
             )
             for engine, predictor in (("ONNX", exported), ("torch", trained))
         ),
+        timed("ten minutes of 1080p, scan, ONNX", scans[1], 1, 180.0),
     ]
 
 

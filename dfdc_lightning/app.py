@@ -24,7 +24,9 @@ from dfdc_lightning.arguments import arguments
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.many import ENDINGS
 from dfdc_lightning.predict.predictors import Predictor, open_predictor
-from dfdc_lightning.predict.verdict import RULES, Prepare, Rules, predict_video
+from dfdc_lightning.predict.scan import SECONDS
+from dfdc_lightning.predict.session import Options, look, recorded
+from dfdc_lightning.predict.verdict import RULES, Rules
 from dfdc_lightning.predict.verdict_page import body
 from dfdc_lightning.runs import command
 from dfdc_lightning.video.packets import opened, survey
@@ -41,23 +43,32 @@ class VerdictService:
 
     Args:
         predictor: The model.
-        prepare: The preparation the model was trained with.
-        rules: The error rate, or a threshold of the user's own.
+        options: How to answer, and whether to scan.
+        run: What `run=` named.
         seconds: Longer videos are sent back.
         megabytes: Larger files are sent back.
+        face_model: The face detector's file, where the user gave one.
     """
 
     def __init__(
-        self, predictor: Predictor, prepare: Prepare, rules: Rules, seconds: int, megabytes: int
+        self,
+        predictor: Predictor,
+        options: Options,
+        run: Path,
+        seconds: int,
+        megabytes: int,
+        face_model: str | None = None,
     ) -> None:
-        self.predictor, self.prepare, self.rules = predictor, prepare, rules
+        self.predictor, self.options, self.run, self.face_model = predictor, options, run, face_model
+        self.look = look(predictor, options, face_model)
         self.seconds, self.megabytes = seconds, megabytes
 
     def verdict(self, upload: Path) -> str:
         """Return HTML for an upload, its verdict or the reason why it gets none, and delete the upload."""
         try:
             self._refuse_long(upload)
-            return body(predict_video(self.prepare(upload), self.predictor, self.rules, maps=True))
+            seen = self.look(upload)
+            return body(recorded(seen, self.predictor, self.run, self.options, self.face_model, maps=True))
         except UserError as error:
             sentence = str(error).replace(str(upload), upload.name)
             return f'<p role="alert"><strong>No verdict:</strong> {escape(sentence)}</p>'
@@ -148,6 +159,8 @@ def main() -> None:
             "run": None,
             "error": f"{RULES.error:g}",
             "threshold": "",
+            "scan": "false",
+            "window": f"{SECONDS:g}",
             "port": "7860",
             "seconds": "120",
             "megabytes": "200",
@@ -157,12 +170,18 @@ def main() -> None:
     seconds, megabytes = (checks.whole(key, _number(given[key]), 1) for key in ("seconds", "megabytes"))
     port = checks.whole("port", _number(given["port"]), 1, 2**16 - 1)
     threshold = _number(given["threshold"]) if given["threshold"] else None
-    rules = Rules(_number(given["error"]), threshold).check()  # type: ignore[arg-type]
-    predictor = open_predictor(Path(given["run"]))
-    prepare = Prepare(predictor.card.make_preparation(given["face_detector.model"] or None))
-    predictor.load()
-    prepare.preparation.ready()
-    service = VerdictService(predictor, prepare, rules, seconds, megabytes)
+    options = Options(
+        Rules(_number(given["error"]), threshold),  # type: ignore[arg-type]
+        scan=checks.one_of("scan", given["scan"], ("true", "false")) == "true",
+        window=_number(given["window"]),  # type: ignore[arg-type]
+    )
+    options.check()
+    run = Path(given["run"])
+    service = VerdictService(
+        open_predictor(run), options, run, seconds, megabytes, given["face_detector.model"] or None
+    )
+    service.predictor.load()
+    service.look.preparation.ready()
     end_on_signals()
     with serving(service, port) as address, contextlib.suppress(KeyboardInterrupt):
         print(f"{address}  (stop with Ctrl-C)", flush=True)

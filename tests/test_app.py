@@ -20,7 +20,8 @@ from forgeries import ROOT, Trained
 from dfdc_lightning.app import VerdictService, end_on_signals, main
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.predictors import open_predictor
-from dfdc_lightning.predict.verdict import RULES, Prepare, Rules
+from dfdc_lightning.predict.session import Options
+from dfdc_lightning.predict.verdict import Rules
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = [
@@ -31,10 +32,8 @@ QUIET = [
 
 @pytest.fixture(scope="module")
 def service(trained: Trained) -> VerdictService:
-    predictor = open_predictor(trained.run)
-    return VerdictService(
-        predictor, Prepare(predictor.card.make_preparation()), Rules(threshold=0.6), seconds=2, megabytes=1
-    )
+    options = Options(Rules(threshold=0.6))
+    return VerdictService(open_predictor(trained.run), options, trained.run, seconds=2, megabytes=1)
 
 
 @pytest.fixture
@@ -52,7 +51,7 @@ def test_an_upload_is_judged_and_removed(service: VerdictService, upload: Path) 
 def test_what_is_too_long_or_no_video_is_sent_back_and_removed(
     service: VerdictService, upload: Path, tmp_path: Path
 ) -> None:
-    short = VerdictService(service.predictor, service.prepare, RULES, seconds=0, megabytes=1)
+    short = VerdictService(service.predictor, Options(), service.run, seconds=0, megabytes=1)
     assert "mine.mp4 takes 1 seconds, at most 0 are looked at" in short.verdict(upload)
     assert not upload.exists()
     text = tmp_path / "<i>text.mp4"
@@ -80,7 +79,7 @@ def test_a_stream_that_does_not_say_how_long_it_takes_is_measured(
                 target.mux(packet)
     with av.open(str(stream)) as container:
         assert container.duration is None
-    short = VerdictService(service.predictor, service.prepare, RULES, seconds=0, megabytes=1)
+    short = VerdictService(service.predictor, Options(), service.run, seconds=0, megabytes=1)
     assert "stream.mkv takes 1 seconds, at most 0 are looked at" in short.verdict(stream)
 
 

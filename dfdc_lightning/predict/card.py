@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.faces.extract import FacePreparation
 from dfdc_lightning.predict.calibration import Calibration, calibrate
 from dfdc_lightning.predict.conformal import calibration_scores
+from dfdc_lightning.predict.level import spread_within
 from dfdc_lightning.results.result import Level
 from dfdc_lightning.runs import Run
 
@@ -30,6 +32,7 @@ class Card(NamedTuple):
     counts: dict[str, dict[str, int]]
     test: dict[str, float]
     validation: dict[str, list[float]] = {}  # scores by label, ascending, one per source group
+    spread: float | None = None  # how much a REAL video's score varies with the frames, see `level.py`
 
     @classmethod
     def of_run(cls, run: Run) -> "Card":
@@ -61,6 +64,7 @@ class Card(NamedTuple):
             counts=data["counts"],
             test=result.test,
             validation=calibration_scores(splits.get("val")),
+            spread=spread_within(splits.get("val")),
         )
 
     @classmethod
@@ -75,8 +79,10 @@ class Card(NamedTuple):
         try:
             content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             needed = {name: content[name] for name in cls._fields if name not in cls._field_defaults}
-            return cls(**needed, validation=_scores(content.get("validation") or {}))
-        except (ValueError, KeyError, TypeError) as error:
+            given = content.get("spread")
+            spread = None if given is None else checks.number("spread", given, above=0)
+            return cls(**needed, validation=_scores(content.get("validation") or {}), spread=spread)
+        except (ValueError, KeyError, TypeError, UserError) as error:
             raise UserError(
                 f"{path} cannot be read as a model card of this version ({error!r}): export the run again"
             ) from None

@@ -9,13 +9,15 @@ from typing import Any
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.predict.conformal import INCONCLUSIVE
 from dfdc_lightning.predict.many import Outcome
+from dfdc_lightning.predict.timeline import clock
 
 _ORDER = {FAKE: 0, INCONCLUSIVE: 1, REAL: 2}
 
 COLUMNS = (
     "video", "status", "verdict", "reason", "score", "probability", "error", "threshold", "person",
     "persons", "found",
-    "warnings", "detail", "seconds", "model", "profile",
+    "stand_out", "warnings", "detail", "seconds", "width", "height", "fps", "video_sha256", "model_sha256",
+    "source_sha256", "model", "profile",
 )  # fmt: skip
 
 
@@ -53,10 +55,18 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     if outcome["status"] != "ok":
         return dict(outcome)
     found = next(person["found"] for person in outcome["persons"] if person["decides"])
-    told = outcome | {
-        "persons": len(outcome["persons"]),
-        "found": found,
-        "warnings": "; ".join(outcome["warnings"]),
-    }
+    told = (
+        outcome
+        | {
+            "persons": len(outcome["persons"]),
+            "found": found,
+            "warnings": "; ".join(outcome["warnings"]),
+            "stand_out": "; ".join(
+                f"{clock(each['start'])}-{clock(each['end'])}"
+                for each in (outcome["scan"] or {}).get("stand_out", [])
+            ),
+        }
+        | {key: outcome["record"].get(key) for key in ("video_sha256", "model_sha256", "source_sha256")}
+    )
     row = {name: told[name] for name in COLUMNS if name in told}
     return row | {"score": f"{outcome['score']:.9g}"}

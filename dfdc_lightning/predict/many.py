@@ -10,7 +10,8 @@ from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.pool import Pool, WorkerFailure
 from dfdc_lightning.faces.worker import fault_of
 from dfdc_lightning.journal import Journal
-from dfdc_lightning.predict.verdict import Prepare, Prepared
+from dfdc_lightning.predict.scan import Scanned, ScanTask
+from dfdc_lightning.predict.verdict import Prepared
 
 ENDINGS = (
     ".mp4",
@@ -28,6 +29,7 @@ ENDINGS = (
     ".3gp",
 )
 _TIMEOUT_SECONDS = 300.0
+_SCAN_SECONDS = 7200.0
 
 Outcome = dict[str, Any]  # `Verdict.as_json`, or video, status and detail of one that has no verdict
 
@@ -56,20 +58,23 @@ def find_videos(given: Sequence[str]) -> list[Path]:
     return list(found)
 
 
+Look = Callable[[Path], "Prepared | Scanned"]
+
+
 class Attempt:
-    """Makes `Prepare` a worker's task: what is wrong with one video becomes its outcome."""
+    """Makes `Prepare` or `ScanTask` a worker's task: what is wrong with one video becomes its outcome."""
 
-    def __init__(self, prepare: Prepare) -> None:
-        self.prepare = prepare
+    def __init__(self, look: Look) -> None:
+        self.look = look
 
-    def __call__(self, path: Path) -> Prepared | Outcome:
-        """Try to prepare one video; its fault becomes its outcome.
+    def __call__(self, path: Path) -> Prepared | Scanned | Outcome:
+        """Try to prepare or scan one video; its fault becomes its outcome.
 
         Raises:
             UserError: When no video can be prepared.
         """
         try:
-            return self.prepare(path)
+            return self.look(path)
         except Exception as error:  # one video must not cost the others of a folder their verdicts
             status, sentence = fault_of(error)
             return failed(path, status, sentence if str(path) in sentence else f"{path}: {sentence}")
@@ -81,13 +86,14 @@ def failed(path: Path, status: str, detail: str) -> Outcome:
 
 
 def prepare_all(
-    videos: Sequence[Path], prepare: Prepare, workers: int
-) -> Iterator[tuple[Path, Prepared | Outcome]]:
-    """Prepare videos in worker processes; they come as they are ready."""
-    with Pool(Attempt(prepare), min(workers, len(videos)), _TIMEOUT_SECONDS) as pool:
+    videos: Sequence[Path], look: Look, workers: int
+) -> Iterator[tuple[Path, Prepared | Scanned | Outcome]]:
+    """Prepare or scan videos in worker processes; they come as they are ready."""
+    seconds = _SCAN_SECONDS if isinstance(look, ScanTask) else _TIMEOUT_SECONDS
+    with Pool(Attempt(look), min(workers, len(videos)), seconds) as pool:
         for path, result in pool.map(videos):
             if isinstance(result, WorkerFailure):
-                yield path, failed(path, result.value, f"{path}: {result.sentence(_TIMEOUT_SECONDS)}")
+                yield path, failed(path, result.value, f"{path}: {result.sentence(seconds)}")
             else:
                 yield path, result
 
@@ -145,8 +151,8 @@ class KnownOutcomes(AbstractContextManager["KnownOutcomes"]):
 
 def predict_all(
     videos: Sequence[Path],
-    prepare: Prepare,
-    predict: Callable[[Prepared], Outcome],
+    look: Look,
+    predict: Callable[[Prepared | Scanned], Outcome],
     journal: KnownOutcomes,
     workers: int,
     advance: Callable[[], None],
@@ -155,7 +161,7 @@ def predict_all(
 
     Args:
         videos: The files.
-        prepare: Sent to the workers.
+        look: Sent to the workers.
         predict: Called in this process, where the model is.
         journal: Knows what is done already and keeps what gets done.
         workers: Processes that prepare videos.
@@ -170,8 +176,8 @@ def predict_all(
         advance()
     left = [video for video in videos if video not in outcomes]
     if left:
-        for video, result in prepare_all(left, prepare, workers):
-            outcomes[video] = predict(result) if isinstance(result, Prepared) else result
+        for video, result in prepare_all(left, look, workers):
+            outcomes[video] = result if isinstance(result, dict) else predict(result)
             journal.add(keys[video], outcomes[video])
             advance()
     return [outcomes[video] for video in videos]

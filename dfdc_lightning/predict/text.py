@@ -2,7 +2,10 @@
 
 from dfdc_lightning.faces.cache import FAKE, REAL
 from dfdc_lightning.predict.conformal import INCONCLUSIVE
+from dfdc_lightning.predict.credentials import told
 from dfdc_lightning.predict.decision import per_hundred
+from dfdc_lightning.predict.level import PERIOD
+from dfdc_lightning.predict.timeline import Timeline, clock
 from dfdc_lightning.predict.verdict import Person, Verdict
 
 LIMITS = (
@@ -46,8 +49,40 @@ def as_text(verdict: Verdict) -> str:
         found = f"found in {person.found} of {len(person.frame_scores)} frames{decides}"
         lines.append(f"  person {person.number} ({found}): {person.score:.3f}; {by_frame} {frames}")
         lines += [f"    {sentence}" for sentence in notes(person, verdict)]
+    if said := told(verdict.record.get("content_credentials", {})):
+        lines.append(f"  {said}")
+    lines += [] if verdict.scan is None else _scan_lines(verdict.scan)
     lines.append(f"  model: {verdict.card.name}")
     return "\n".join(lines)
+
+
+def _scan_lines(timeline: Timeline) -> list[str]:
+    count = sum(len(line.windows) for line in timeline.lines)
+    lines = [f"  scan: {count} windows of {timeline.window:.1f} s, {scan_summary(timeline)}"]
+    return lines + [
+        f"    {clock(each.start)} to {clock(each.end)}, person {each.person}: {each.score:.3f}"
+        for each in timeline.found
+    ]
+
+
+def scan_summary(timeline: Timeline) -> str:
+    """Say in half a sentence what stands out."""
+    if timeline.note:
+        return timeline.note
+    if not timeline.found:
+        return "none stands out"
+    return f"{len(timeline.found)} part{'s' * (len(timeline.found) != 1)} of the video stand out"
+
+
+def scan_meaning(timeline: Timeline) -> str:
+    """Explain what it means that a window stands out."""
+    return (
+        f"The whole video was looked at in windows of {timeline.window:.1f} s that overlap by half. A window "
+        f"stands out where its score is above the broken line: a level set by the other windows of the same "
+        f"person, which chance exceeds about once in {PERIOD / 60:.0f} minutes of {REAL} video. A part that "
+        "is not swapped can stand out by light, movement or compression; a swap of more than half of the "
+        "time stands out nowhere, and only the answer for the whole video tells it."
+    )
 
 
 def notes(person: Person, verdict: Verdict) -> list[str]:

@@ -10,13 +10,16 @@ from jaxtyping import Float32
 from dfdc_lightning import checks
 from dfdc_lightning.faces.cache import FAKE, FaceClip
 from dfdc_lightning.faces.extract import FacePreparation
+from dfdc_lightning.faces.tracks import Track
 from dfdc_lightning.predict.calibration import sharpened
 from dfdc_lightning.predict.card import Card
 from dfdc_lightning.predict.conformal import ERROR, INCONCLUSIVE, check_error
 from dfdc_lightning.predict.decision import Answer, answer
 from dfdc_lightning.predict.likeness import Likeness, likeness
 from dfdc_lightning.predict.predictors import Predictor
+from dfdc_lightning.predict.timeline import Timeline
 from dfdc_lightning.predict.warnings import warnings
+from dfdc_lightning.video.frames import Frames
 
 _LONG_ENOUGH = 0.3  # share of frames; one or two boxes are as likely a misdetection as a person
 _BATCH = 4  # clips read at once
@@ -32,6 +35,7 @@ class Prepared(NamedTuple):
     n_frames: int
     seconds: float
     clips: list[FaceClip]
+    damage: str = ""  # what is to be said of a video of which only a part is sound
 
 
 class Person(NamedTuple):
@@ -85,6 +89,7 @@ class Verdict(NamedTuple):
     rules: Rules
     card: Card
     record: dict[str, Any] = {}  # what is needed to repeat it, see `verdict_record.py`
+    scan: Timeline | None = None
 
     @property
     def person(self) -> Person:
@@ -99,7 +104,8 @@ class Verdict(NamedTuple):
     @property
     def warnings(self) -> list[str]:
         """List what makes the verdict unsure, the deciding person's warnings included."""
-        return list(self.person.warnings)
+        damage = [self.prepared.damage] if self.prepared.damage else []
+        return damage + list(self.person.warnings)
 
     @property
     def leaning(self) -> bool:
@@ -142,6 +148,7 @@ class Verdict(NamedTuple):
                 for person in self.persons
             ],
             "warnings": self.warnings,
+            "damage": prepared.damage,
             "width": prepared.width,
             "height": prepared.height,
             "fps": prepared.fps,
@@ -149,6 +156,7 @@ class Verdict(NamedTuple):
             "seconds": prepared.seconds,
             "model": self.card.name,
             "profile": self.card.profile,
+            "scan": None if self.scan is None else self.scan.as_json(),
             "record": self.record,
         }
 
@@ -158,10 +166,11 @@ class Prepare:
 
     Args:
         preparation: From `Card.make_preparation`.
+        damaged: Whether what is sound of a damaged video is used.
     """
 
-    def __init__(self, preparation: FacePreparation) -> None:
-        self.preparation = preparation
+    def __init__(self, preparation: FacePreparation, damaged: bool = False) -> None:
+        self.preparation, self.damaged = preparation, damaged
 
     def __call__(self, path: Path) -> Prepared:
         """Read a video's frames and cut out each person.
@@ -169,11 +178,27 @@ class Prepare:
         Raises:
             FrameError: When it gives no frames or shows no face.
         """
-        frames = self.preparation.read(path)
-        clips = [self.preparation.clip(frames, person) for person in self.preparation.persons(frames, path)]
-        return Prepared(
-            str(path), frames.width, frames.height, frames.fps, frames.n_frames, frames.seconds, clips
-        )
+        return prepared_of(self.preparation.read(path, self.damaged), self.preparation, path)[0]
+
+
+def prepared_of(frames: Frames, preparation: FacePreparation, path: Path) -> tuple[Prepared, list[Track]]:
+    """Cut the persons out of a video's frames; also give their boxes.
+
+    Raises:
+        FrameError: "no_face" when nobody is found.
+    """
+    tracks = preparation.persons(frames, path)
+    prepared = Prepared(
+        str(path),
+        frames.width,
+        frames.height,
+        frames.fps,
+        frames.n_frames,
+        frames.seconds,
+        [preparation.clip(frames, track) for track in tracks],
+        frames.damage,
+    )
+    return prepared, tracks
 
 
 def predict_video(

@@ -12,9 +12,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dfdc_lightning import atomic
 from dfdc_lightning.explain.overlay import brightest, overlay, readable, scale
 from dfdc_lightning.explain.prediction import evidence
-from dfdc_lightning.predict.curve import curve, second
+from dfdc_lightning.predict.credentials import told
+from dfdc_lightning.predict.curve import curve, scan_curve, second
 from dfdc_lightning.predict.likeness import Quantity
-from dfdc_lightning.predict.text import cuts, headline, meaning, notes, promise
+from dfdc_lightning.predict.text import cuts, headline, meaning, notes, promise, scan_meaning, scan_summary
+from dfdc_lightning.predict.timeline import clock
 from dfdc_lightning.predict.verdict import Person, Verdict
 
 _QUALITY = 88  # of the JPEGs on the page
@@ -66,6 +68,12 @@ def _render(macro: str, verdict: Verdict) -> str:
             "promise": promise(verdict),
             "meaning": meaning(verdict),
             "curve": curve(verdict),
+            "scan": scan_curve(verdict),
+            "found": _found(verdict),
+            "scan_said": "" if verdict.scan is None else scan_summary(verdict.scan),
+            "scan_meaning": "" if verdict.scan is None else scan_meaning(verdict.scan),
+            "facts": _facts(verdict),
+            "credentials": told(verdict.record.get("content_credentials", {})),
             "persons": [(person, notes(person, verdict)) for person in verdict.persons],
             "strips": [(person, _strip(person, verdict)) for person in verdict.persons[:_SHOWN]],
             "colours": scale(),
@@ -95,6 +103,26 @@ def _strip(person: Person, verdict: Verdict) -> list[Cell]:
             )
         )
     return cells
+
+
+def _found(verdict: Verdict) -> list[tuple[str, int, str]]:
+    """List when which person stands out, and the highest score there."""
+    found = [] if verdict.scan is None else verdict.scan.found
+    return [(f"{clock(each.start)} to {clock(each.end)}", each.person, f"{each.score:.3f}") for each in found]
+
+
+def _facts(verdict: Verdict) -> str:
+    """Write what the file says of itself."""
+    facts = verdict.record.get("container") or {}
+    said = {
+        "format": facts.get("format"),
+        "codec": " ".join(str(facts[key]) for key in ("codec", "profile", "pixels") if facts.get(key)),
+        "rate": facts.get("fps") and f"{facts['fps']:.3g} frames/s",
+        "size": facts.get("bytes") and f"{facts['bytes']:,} bytes",
+        "bit rate": facts.get("bit_rate") and f"{facts['bit_rate'] / 1000:,.0f} kbit/s",
+        "audio": ", ".join(facts.get("audio", [])),
+    } | facts.get("tags", {})
+    return "; ".join(f"{name} {value}" for name, value in said.items() if value)
 
 
 def _compared(comparison: Quantity) -> tuple[str, str, str, bool]:

@@ -7,8 +7,7 @@ from typing import Any
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.predict.many import Outcome
 from dfdc_lightning.predict.predictors import open_predictor
-from dfdc_lightning.predict.session import Options, recorded
-from dfdc_lightning.predict.verdict import Prepare, Rules
+from dfdc_lightning.predict.session import Options, look, recorded
 
 TOLERANCE = 1e-4  # of a score: other processors add in another order
 
@@ -48,7 +47,7 @@ def _read(path: Path) -> list[Outcome]:
         for outcome in outcomes:
             if outcome["status"] == "ok":
                 _ = [outcome["record"][key] for key in ("run", "video_sha256", "model_sha256")]
-                Rules(outcome["error"] or 0.05, outcome["threshold"]).check()
+                Options.of(outcome["record"]["settings"])
                 float(outcome["score"])
     except (ValueError, KeyError, TypeError, UserError) as error:
         raise UserError(
@@ -62,9 +61,8 @@ def _repeated(outcome: Outcome, video: Path, path: Path, run: Path | None, face_
     old = outcome["record"]
     place = Path(old["run"]) if run is None else run
     predictor = open_predictor(place)
-    rules = Rules(outcome["error"] or 0.05, outcome["threshold"])
-    prepared = Prepare(predictor.card.make_preparation(face_model))(video)
-    again = recorded(prepared, predictor, place, Options(rules), face_model)
+    options = Options.of(old["settings"])
+    again = recorded(look(predictor, options, face_model)(video), predictor, place, options, face_model)
     for key, what in (("video_sha256", f"the video {video}"), ("model_sha256", f"the model {place}")):
         if again.record[key] != old[key]:
             raise UserError(
