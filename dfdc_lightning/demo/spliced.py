@@ -6,7 +6,7 @@ import numpy as np
 
 from dfdc_lightning.demo.cues import CUES, Ellipse
 from dfdc_lightning.demo.encode import encoding
-from dfdc_lightning.demo.film import Film, Fixed
+from dfdc_lightning.demo.recording import Fixed, Recording
 from dfdc_lightning.demo.scene import Scene
 
 
@@ -38,20 +38,22 @@ def render_spliced(
         The forged region of every forged frame.
     """
     rng = np.random.default_rng([seed, 7919])
-    film = Film.draw(rng, Fixed(size=size, seconds=seconds, fps=fps))
-    codec = film.codec(rng, Fixed(gop=round(2 * float(film.fps)), codec="libx264"))
+    recording = Recording.draw(rng, Fixed(size=size, seconds=seconds, fps=fps))
+    codec = recording.codec(rng, Fixed(gop=round(2 * float(recording.fps)), codec="libx264"))
     start, end = (0.0, 0.0) if swapped is None else swapped
-    each = -(-film.frames // persons)
+    each = -(-recording.frames // persons)
     regions = []
-    with encoding(path, film.size, codec) as video:
-        for first in range(0, film.frames, each):
-            scene = Scene(rng, film.size)
-            real = scene.look(scene.person)
+    with encoding(path, recording.size, codec) as video:
+        for first in range(0, recording.frames, each):
+            scene = Scene(rng, recording.size)
+            real = scene.view(scene.person)
             forged = CUES[cue](rng, scene, real, strength, codec.gop)
-            for index, pose in enumerate(scene.poses(min(each, film.frames - first), film.fps), first):
-                inside = start <= index / film.fps < end
-                look, patch = (forged.look(index), forged.patch(pose)) if inside else (real, None)
-                video.write(scene.frame(index, pose, look, patch))
+            for index, pose in enumerate(
+                scene.poses(min(each, recording.frames - first), recording.fps), first
+            ):
+                inside = start <= index / recording.fps < end
+                view, patch = (forged.view(index), forged.patch(pose)) if inside else (real, None)
+                video.write(scene.frame(index, pose, view, patch))
                 if inside and (region := forged.ellipse(pose)) is not None:
                     regions.append(region)
     return regions
