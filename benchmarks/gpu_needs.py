@@ -17,6 +17,7 @@ import json
 import subprocess
 import sys
 import weakref
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
@@ -41,7 +42,10 @@ CARDS = {
     "H100": (989e12, 3.35e12),
     "T4": (65e12, 0.32e12),
 }  # NVIDIA's data sheets: dense 16-bit FLOP/s, bytes/s
-STUDY_FRAMES = 25 * 10 * 2508 * FRAMES  # 25 runs of 10 epochs
+RUNS, EPOCHS = 25, 10  # of the study
+TRAINED = RUNS * EPOCHS * 2508 * FRAMES  # frames
+LOOKED_AT = RUNS * (EPOCHS + 2) * 314 * FRAMES  # validation after each epoch, and of the best one; the test
+START = 13.8  # seconds from a run's command to its first step, measured on two cores of a virtual machine
 
 
 class Living(TorchDispatchMode):
@@ -98,9 +102,18 @@ def step_of(experiment: str, batch: int, size: int, dtype: torch.dtype, real: bo
             living.traffic = 0
             with operations:
                 step()
+            stepped, flop = living.traffic, operations.get_total_flops()
+            living.traffic, forward = 0, FlopCounterMode(display=False)
+            with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32), forward:
+                detector.eval()(clips.faces)
     trains = sum(parameter.numel() for parameter in detector.parameters() if parameter.requires_grad)
-    flop = operations.get_total_flops()
-    return {"trains": trains, "bytes": living.most, "traffic": living.traffic, "flop": flop}
+    return {
+        "trains": trains,
+        "bytes": living.most,
+        "traffic": stepped,
+        "flop": flop,
+        "evaluation": {"traffic": living.traffic, "flop": forward.get_total_flops()},
+    }
 
 
 def hollow(detector: Detector, mode: FakeTensorMode) -> None:
@@ -129,6 +142,15 @@ def step_for_real(experiment: str, size: int) -> None:
     print(json.dumps({"counted": counted, "grown": 1024 * (getrusage(RUSAGE_SELF).ru_maxrss - before)}))
 
 
+def rates(counted: Mapping[str, int], batch: int) -> dict[str, float]:
+    """Frames per second that each card can reach with this arithmetic and this traffic, at best."""
+    frames = batch * FRAMES
+    return {
+        card: min(peak * frames / counted["flop"], bandwidth * frames / counted["traffic"])
+        for card, (peak, bandwidth) in CARDS.items()
+    }
+
+
 def table(batch: int, size: int, check: bool) -> dict[str, dict[str, Any]]:
     """Print a line an experiment, then what the two cards can reach."""
     found: dict[str, dict[str, Any]] = {}
@@ -139,9 +161,8 @@ def table(batch: int, size: int, check: bool) -> dict[str, dict[str, Any]]:
         flop, traffic = (step[key] / (batch * FRAMES) for key in ("flop", "traffic"))
         gib = step["bytes"] / 2**30
         fits = "yes" if gib + BESIDE <= CARD else "no"
-        step["frames_a_second_at_best"] = at_best = {
-            card: min(peak / flop, bandwidth / traffic) for card, (peak, bandwidth) in CARDS.items()
-        }
+        step["frames_a_second_at_best"] = at_best = rates(step, batch)
+        step["evaluated_a_second_at_best"] = rates(step["evaluation"], batch)
         figures = f"{step['trains'] / 1e6:9.1f} {gib:6.2f} {fits:>12} {flop / 1e9:7.1f} {traffic / 1e6:9.1f}"
         cards = "".join(f"{rate:7,.0f}" for rate in at_best.values())
         print(f"{name:10} {figures}  {'frames/s':>16}{cards}", flush=True)
@@ -150,9 +171,18 @@ def table(batch: int, size: int, check: bool) -> dict[str, dict[str, Any]]:
             counted, grew = (here[key] / 2**20 for key in ("counted", "grown"))
             print(f"{'':10} one clip in fp32: counted {counted:,.0f} MiB, the process grew by {grew:,.0f}")
     for card in CARDS:
-        rates = [step["frames_a_second_at_best"][card] for step in found.values()]
-        minutes = sum(STUDY_FRAMES / len(rates) / rate for rate in rates) / 60
-        print(f"25 runs on one {card}: {minutes:.1f} minutes of training at best")
+        trained, looked_at = (
+            sum(frames / len(found) / step[key][card] for step in found.values()) / 60
+            for frames, key in (
+                (TRAINED, "frames_a_second_at_best"),
+                (LOOKED_AT, "evaluated_a_second_at_best"),
+            )
+        )
+        start = RUNS * START / 60
+        print(
+            f"{RUNS} runs in turn on one {card}, at best: {trained + looked_at + start:.0f} minutes "
+            f"({trained:.1f} training, {looked_at:.1f} validation and test, {start:.1f} start-up)"
+        )
     return found
 
 
