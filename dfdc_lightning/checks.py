@@ -61,6 +61,7 @@ def number(
     if not allowed or (above is not None and value <= above) or (below is not None and value >= below):
         reach = _reach(least, most) if above is None else f"above {above:g}"
         reach += "" if below is None else f" and below {below:g}"
+        reach += f" and at most {most:g}" if above is not None and most < math.inf else ""
         _refuse(key, f"a number {f'of {unit} ' if unit else ''}{reach}".rstrip(), value, other)
     return value  # type: ignore[no-any-return]
 

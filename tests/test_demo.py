@@ -390,8 +390,8 @@ def test_an_impossible_setting_is_named(setting: str, value: object, tmp_path: P
     ("cues", "said"),
     [
         ({"blur": 1.0}, "cues must be one of seam, texture, temporal, none \\(got blur\\)"),
-        ({"seam": 0}, "cues: the strength of seam must be a number above 0"),
-        ({"seam": 1.5}, "cues: the strength of seam must be a number .*1.5"),
+        ({"seam": 0}, r"cues: the strength of seam must be a number above 0 and at most 1 \(got 0\)"),
+        ({"seam": 1.5}, "cues: the strength of seam must be a number above 0 and at most 1 .*1.5"),
         ({"none": 0.5}, "cues: none must be without a strength"),
         ({}, "cues must name at least one of seam"),
     ],
@@ -441,6 +441,10 @@ def test_the_command_renders_and_turns_errors_into_one_sentence(tmp_path: Path) 
     assert len(entries(tmp_path)) == 2
     for more, said in (
         (["--qp", "99"], "error: qp must be a whole number from 0 to 51 (got 99)"),
+        (
+            ["--cues", "seam=x"],
+            "error: cues: the strength of seam must be a number above 0 and at most 1 (got x)",
+        ),
         (["--out", str(tmp_path / "swaps.json" / "out")], "error: --out "),
     ):
         failed = subprocess.run([*command, *more], capture_output=True, text=True, check=False)

@@ -119,3 +119,11 @@ def test_a_frozen_part_infers_and_an_open_one_trains(open_18: nn.Module) -> None
     opened = [norm for norm in norms if norm.weight.requires_grad]
     assert opened
     assert all(norm.training == norm.weight.requires_grad for norm in norms)
+
+
+def test_the_parameters_of_a_layer_are_its_own_alone() -> None:
+    """A block with a scale of its own may stay closed while the layers inside it train."""
+    block = nn.Sequential(nn.Linear(2, 2))
+    block.register_parameter("scale", nn.Parameter(torch.ones(1)))
+    (own,) = Layer("block", block).parameters
+    assert own is block.scale

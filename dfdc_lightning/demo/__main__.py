@@ -36,8 +36,7 @@ def main() -> int:
     add("--fakes-per-real", type=int, default=1, help="1, the default, gives half REAL, half FAKE")
     add(
         "--cues",
-        type=read_cues,
-        default=STRENGTHS,
+        default=_words(STRENGTHS),
         help=f"as {_words(STRENGTHS)} (the default), or with none",
     )
     add("--placebo-parts", type=int, help="how many of the last parts have the cue none (default: all)")
@@ -53,7 +52,7 @@ def main() -> int:
     add("--workers", type=int, help="threads (default: one per core)")
     try:
         wish = parser.parse_args()
-        print(render(**vars(wish)))
+        print(render(**vars(wish) | {"cues": read_cues(wish.cues)}))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
