@@ -19,7 +19,7 @@ from dfdc_lightning.report.answer import answer
 from dfdc_lightning.report.evidence import Evidence, gather
 from dfdc_lightning.report.planning import powers
 from dfdc_lightning.report.run_card import model_card
-from dfdc_lightning.report.sections import Section, contents
+from dfdc_lightning.report.sections import SECTIONS, Section, contents
 from dfdc_lightning.report.study import read_study
 from dfdc_lightning.report.table import Table
 from dfdc_lightning.report.tables import results
@@ -396,6 +396,24 @@ def test_few_source_groups_give_no_interval_and_the_page_says_why(root: Path) ->
     assert [row[3] for row in results(found).rows] == ["–", "–"]
     assert any("an interval needs 15" in note.what for note in found.notes)
     assert "an interval needs 15" in answer(found)[0]
+
+
+def test_one_real_video_gives_numbers_without_intervals_and_no_nan(root: Path) -> None:
+    def keep_one(lines: list[list[str]]) -> None:
+        reals = [line for line in lines if line[0] == "test" and line[3] == "REAL"]
+        for line in reals[1:]:
+            lines.remove(line)
+
+    for path in root.glob("toy/*/*/result.json"):
+        edit(root, keep_one, str(path.parent.relative_to(root)))
+        result = json.loads(path.read_text())
+        result["data"]["counts"]["test"]["REAL"] = 1
+        path.write_text(json.dumps(result))
+    found = evidence(root)
+    tables = [make(found) for section in SECTIONS for make in section.tables]
+    said = "\n".join([*answer(found), *(table.markdown() for table in tables)])
+    assert not re.search(r"\b(nan|inf)\b", said)
+    assert "No verdict on lstm: 1 source group holds one of the labels, an interval needs 15." in said
 
 
 def test_the_answer_opens_with_the_clearest_gain(root: Path) -> None:
