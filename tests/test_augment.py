@@ -292,3 +292,9 @@ def test_no_transforms_leave_a_clip_as_it_is(frame: np.ndarray) -> None:
     clip = np.stack([frame.transpose(2, 0, 1)] * 2)
     for recipe in (Augment(), Augment(jpeg=None)):
         assert np.array_equal(recipe(clip, [0]), clip)
+
+
+def test_a_flip_comes_as_often_as_its_probability_says() -> None:
+    rng = np.random.default_rng(0)
+    flips = [sum(bool(HorizontalFlip(p).draw(rng, 8, 8)) for _ in range(400)) for p in (0.0, 0.2, 1.0)]
+    assert flips[0] == 0 and flips[2] == 400 and 50 < flips[1] < 110
