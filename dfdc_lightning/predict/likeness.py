@@ -16,6 +16,7 @@ _OUTSIDE = {  # in words: below the range, above it
     "brightness": ("darker", "brighter"),
 }
 _UNITS = {"face_pixels": "pixels", "sharpness": "", "brightness": "of 255"}
+_MOST = {"brightness": 255.0}  # a range on the logarithm may reach beyond what there can be
 
 
 class Quantity(NamedTuple):
@@ -70,8 +71,9 @@ def likeness(
     comparisons = (
         Quantity("appearance", float(values[0]), -np.inf, limit),
         *(
-            Quantity(name, measured[index], *reference.condition_range(index), _UNITS[name])
+            Quantity(name, measured[index], low, min(high, _MOST.get(name, np.inf)), _UNITS[name])
             for index, name in enumerate(NAMES)
+            for low, high in (reference.condition_range(index),)
         ),
     )
     largest = int(np.argmax(values))
