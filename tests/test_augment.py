@@ -298,3 +298,7 @@ def test_a_flip_comes_as_often_as_its_probability_says() -> None:
     rng = np.random.default_rng(0)
     flips = [sum(bool(HorizontalFlip(p).draw(rng, 8, 8)) for _ in range(400)) for p in (0.0, 0.2, 1.0)]
     assert flips[0] == 0 and flips[2] == 400 and 50 < flips[1] < 110
+
+
+def test_an_erasing_never_reaches_from_edge_to_edge() -> None:
+    assert RandomErasing(1, (1, 1), (1, 1)).draw(np.random.default_rng(0), 8, 8) is None

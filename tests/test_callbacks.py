@@ -379,6 +379,16 @@ def test_the_advised_batches_make_up_the_large_one(size: int, smaller: int, time
         MemoryAdvice().on_exception(loop, detector(), torch.OutOfMemoryError())
 
 
+def test_a_processor_without_memory_gets_the_advice_and_other_errors_go_on(tiny_cache: Path) -> None:
+    loop = trainer(Path())
+    loop.datamodule = FaceDataModule(tiny_cache, batch_size=4)  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match=r"cpu has too little memory for batches of 4 clips"):
+        MemoryAdvice().on_exception(
+            loop, detector(), RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        )
+    MemoryAdvice().on_exception(loop, detector(), RuntimeError("something else"))
+
+
 class Gradients(L.Callback):
     """Keep the gradients of each step."""
 
