@@ -14,7 +14,9 @@ def clip() -> FaceClip:
     rng = np.random.default_rng(0)
     boxes = np.tile(np.array([3, 4, 40, 41], np.float32), (5, 1))
     faces = rng.integers(0, 256, (5, 3, 32, 32), np.uint8)
-    return FaceClip(faces, boxes, np.arange(5, dtype=np.int64) * 7, np.array([1, 1, 0, 1, 1], bool))
+    landmarks = rng.uniform(0, 32, (5, 5, 2)).astype(np.float32)
+    found = np.array([1, 1, 0, 1, 1], bool)
+    return FaceClip(faces, boxes, np.arange(5, dtype=np.int64) * 7, found, landmarks)
 
 
 @pytest.fixture
@@ -30,6 +32,15 @@ def test_a_clip_comes_back_as_it_was_written(cache: FaceCache, clip: FaceClip) -
         assert ours.dtype == theirs.dtype
         assert (ours == theirs).all()
     assert (cache.read_faces("v") == clip.faces).all()
+
+
+def test_a_clip_of_an_earlier_version_is_read_without_landmarks(cache: FaceCache, clip: FaceClip) -> None:
+    cache.write_clip("old", clip._replace(landmarks=None))
+    with zipfile.ZipFile(cache.clip_path("old")) as members:
+        assert "landmarks.npy" not in members.namelist()
+    back = cache.read_clip("old")
+    assert back.landmarks is None
+    assert (back.faces == clip.faces).all()
 
 
 def test_a_clip_may_be_called_as_long_as_a_file_may(cache: FaceCache, clip: FaceClip) -> None:

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from face_detectors import first_clip
@@ -43,6 +44,27 @@ def test_yunet_finds_a_face_in_every_real_video(yunet: YuNet, shared: Path) -> N
             boxes = yunet.find(image)
             assert len(boxes) == 1
             assert 0.03 < (boxes[0, 2] - boxes[0, 0]) / max(image.shape) < 0.2
+
+
+def test_landmarks_lie_in_the_face_as_a_face_has_them(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:
+    for image in portraits.values():
+        boxes, landmarks = yunet.find_with_landmarks(image)
+        assert (boxes == yunet.find(image)).all()
+        for box, (left_eye, right_eye, nose, left_corner, right_corner) in zip(boxes, landmarks, strict=True):
+            assert box[0] < left_eye[0] < nose[0] < right_eye[0] < box[2]
+            assert left_corner[0] < right_corner[0]
+            assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_corner[1], right_corner[1]) < box[3]
+
+
+def test_a_clip_has_the_landmarks_in_its_own_pixels(yunet: YuNet, shared: Path) -> None:
+    (path, *_) = sorted(shared.glob("data/ffpp*/orig*/**/*.mp4"))
+    clip = first_clip(FacePreparation(yunet, frames=3, size=112), path)
+    assert clip.landmarks is not None and clip.landmarks.shape == (3, 5, 2)
+    for face, points in zip(clip.faces, clip.landmarks, strict=True):
+        large = cv2.resize(face.transpose(1, 2, 0), (320, 320), interpolation=cv2.INTER_CUBIC)
+        again = yunet.find_with_landmarks(large)[1][0] * 112 / 320
+        assert np.abs(again - points).max() < 6
+    assert first_clip(FacePreparation(Haar(), frames=3, size=112), path).landmarks is None
 
 
 def test_face_detectors_agree_where_a_face_is(yunet: YuNet, portraits: dict[str, np.ndarray]) -> None:

@@ -36,7 +36,10 @@ def source_pair(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         clip = first_clip(fake if label == FAKE else real, path)
         for part in range(len(clip.faces) // 4):
             name = f"{video}_part{part}"
-            cache.write_clip(name, FaceClip(*(array[part :: len(clip.faces) // 4] for array in clip)))
+            cache.write_clip(
+                name,
+                FaceClip(**{key: array[part :: len(clip.faces) // 4] for key, array in clip.arrays.items()}),
+            )
             rows += [Row(name, label, split=split, profile="small") for split in SPLITS]
     cache.write_rows(rows)
     return cache.root

@@ -64,12 +64,22 @@ class Row(NamedTuple):
 
 
 class FaceClip(NamedTuple):
-    """The faces of one person in one video, in time order."""
+    """The faces of one person in one video, in time order.
+
+    `landmarks` are x, y of the eyes, the nose and the corners of the mouth, left before right as the image
+    shows them, in pixels of the crops; None where the face detector finds none, or the cache is an old one.
+    """
 
     faces: UInt8[np.ndarray, "t 3 h w"]
     boxes: Float32[np.ndarray, "t 4"]
     frames: Int64[np.ndarray, " t"]
     found: Bool[np.ndarray, " t"]
+    landmarks: Float32[np.ndarray, "t 5 2"] | None = None
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays that there are, by their names in the clip file."""
+        return {name: array for name, array in self._asdict().items() if array is not None}
 
 
 class CacheError(UserError):
@@ -135,7 +145,7 @@ class FaceCache:
             atomic.replacing(self.clip_path(video)) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as members,
         ):
-            for name, array in clip._asdict().items():
+            for name, array in clip.arrays.items():
                 data = io.BytesIO()
                 np.lib.format.write_array(data, np.ascontiguousarray(array), allow_pickle=False)
                 members.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getbuffer())
@@ -149,7 +159,8 @@ class FaceCache:
         path = self.clip_path(video)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return FaceClip(*(arrays[name] for name in FaceClip._fields))
+                names = FaceClip._fields if "landmarks" in arrays else FaceClip._fields[:-1]
+                return FaceClip(**{name: arrays[name] for name in names})
         except (
             OSError,
             ValueError,

@@ -42,6 +42,14 @@ def crops(
     return np.stack([_crop(image, box, size) for image, box in zip(images, boxes, strict=True)])
 
 
+def in_crops(
+    points: Float32[np.ndarray, "t n 2"], boxes: Int64[np.ndarray, "t 4"], size: int
+) -> Float32[np.ndarray, "t n 2"]:
+    """Turn points of the source images into pixels of the crops that `crops` cuts out of them."""
+    sides = (boxes[:, 2] - boxes[:, 0])[:, None, None]
+    return np.asarray((points - boxes[:, None, :2]) * (size / sides), np.float32)
+
+
 def _crop(
     image: UInt8[np.ndarray, "h w 3"], box: Int64[np.ndarray, " 4"], size: int
 ) -> UInt8[np.ndarray, "3 s s"]:

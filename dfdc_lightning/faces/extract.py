@@ -11,8 +11,8 @@ import numpy as np
 from dfdc_lightning import checks
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FaceClip
-from dfdc_lightning.faces.crop import crop_boxes, crops
-from dfdc_lightning.faces.face_detector import FaceDetector, Haar
+from dfdc_lightning.faces.crop import crop_boxes, crops, in_crops
+from dfdc_lightning.faces.face_detector import FaceDetector, Haar, LandmarkDetector
 from dfdc_lightning.faces.profile import profile_of
 from dfdc_lightning.faces.tracks import Track, follow
 from dfdc_lightning.faces.yunet import YuNet
@@ -122,7 +122,13 @@ class FacePreparation:
         Raises:
             FrameError: "no_face" when none is found.
         """
-        found = follow(frames.images, [self.face_detector.find(image) for image in frames.images])
+        landmarks = None
+        if isinstance(self.face_detector, LandmarkDetector):
+            both = [self.face_detector.find_with_landmarks(image) for image in frames.images]
+            faces, landmarks = [boxes for boxes, _ in both], [points for _, points in both]
+        else:
+            faces = [self.face_detector.find(image) for image in frames.images]
+        found = follow(frames.images, faces, landmarks)
         if not found:
             raise FrameError("no_face", f"{path} shows no face in any of {len(frames.images)} frames")
         return found
@@ -131,7 +137,10 @@ class FacePreparation:
         """Cut one person out of the frames."""
         boxes = crop_boxes(person.boxes, self.margin, self.smoothing)
         faces = crops(frames.images, boxes, self.size)
-        return FaceClip(faces, boxes.astype(np.float32), np.asarray(frames.indices, np.int64), person.found)
+        indices, landmarks = np.asarray(frames.indices, np.int64), None
+        if person.landmarks is not None:
+            landmarks = in_crops(person.landmarks, boxes, self.size)
+        return FaceClip(faces, boxes.astype(np.float32), indices, person.found, landmarks)
 
 
 def _recorded(kind: type[Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from dfdc_lightning import checks
 
@@ -30,6 +30,21 @@ class FaceDetector(Protocol):
 
         Returns:
             x0, y0, x1, y1 in the image's own pixels and a score, best first; n may be 0.
+        """
+
+
+@runtime_checkable
+class LandmarkDetector(FaceDetector, Protocol):
+    """A face detector that also finds five points of each face."""
+
+    def find_with_landmarks(
+        self, image: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[Float32[np.ndarray, "n 5"], Float32[np.ndarray, "n 5 2"]]:
+        """Find faces in an upright RGB image, each with its landmarks.
+
+        Returns:
+            What `find` returns, and x, y of the eye on the image's left, the eye on its right, the tip of the
+            nose, the corner of the mouth on the left and that on the right, in the image's own pixels.
         """
 
 
@@ -90,4 +105,9 @@ def best_first(
     """Turn x, y, width, height in a reduced image into what `FaceDetector.find` returns."""
     x, y, width, height = corners_and_sizes.T * np.float32(scale)
     boxes = np.stack([x, y, x + width, y + height, scores], axis=1).astype(np.float32)
-    return boxes[np.argsort(-scores, kind="stable")]
+    return boxes[order(scores)]
+
+
+def order(scores: Float32[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Order faces by their scores, best first; equal ones stay as they come."""
+    return np.argsort(-scores, kind="stable")

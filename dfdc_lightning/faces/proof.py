@@ -14,7 +14,13 @@ from dfdc_lightning.faces.split import Candidate, group_of
 from dfdc_lightning.faces.split_record import read_split
 
 _SHOWN = 3  # faults named for each claim
-_KINDS = {"faces": np.uint8, "boxes": np.float32, "frames": np.int64, "found": np.bool_}
+_KINDS = {
+    "faces": np.uint8,
+    "boxes": np.float32,
+    "frames": np.int64,
+    "found": np.bool_,
+    "landmarks": np.float32,
+}
 
 
 class Claim(NamedTuple):
@@ -131,8 +137,14 @@ def _clip(cache: FaceCache, row: Row, settings: dict[str, Any]) -> Iterator[str]
         yield str(error)
         return
     t, size = settings.get("frames", len(clip.faces)), settings.get("size", clip.faces.shape[-1])
-    shapes = {"faces": (t, 3, size, size), "boxes": (t, 4), "frames": (t,), "found": (t,)}
-    for name, array in clip._asdict().items():
+    shapes = {
+        "faces": (t, 3, size, size),
+        "boxes": (t, 4),
+        "frames": (t,),
+        "found": (t,),
+        "landmarks": (t, 5, 2),
+    }
+    for name, array in clip.arrays.items():
         if array.dtype != _KINDS[name] or array.shape != shapes[name]:
             yield f"{row.video}: {name} is {array.dtype} {array.shape}, expected {shapes[name]}"
             return

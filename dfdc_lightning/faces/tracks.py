@@ -15,10 +15,11 @@ _NEARLY_AS_LONG = 0.8  # persons found in this share of the best one's frames co
 
 
 class Track(NamedTuple):
-    """One person's face in every frame: the box that was found, or one between its neighbours in time."""
+    """One person's face in every frame: what was found, or what lies between its neighbours in time."""
 
     boxes: Float32[np.ndarray, "t 4"]
     found: Bool[np.ndarray, " t"]
+    landmarks: Float32[np.ndarray, "t 5 2"] | None = None
 
 
 class _Person:
@@ -27,6 +28,7 @@ class _Person:
     def __init__(self) -> None:
         self.times: list[int] = []
         self.boxes: list[Float32[np.ndarray, " 4"]] = []
+        self.landmarks: list[Float32[np.ndarray, " 10"]] = []
         self.colours: Float32[np.ndarray, " k"] = np.zeros(0, np.float32)
 
     def see(self, time: int, box: Float32[np.ndarray, " 4"], colours: Float32[np.ndarray, " k"]) -> None:
@@ -48,28 +50,34 @@ class _Person:
         return float(sum(parts)) if max(parts) <= 1 else None
 
     def track(self, n: int) -> Track:
-        boxes = np.stack(self.boxes)
-        everywhere = [np.interp(np.arange(n), self.times, boxes[:, k]) for k in range(4)]
         found = np.zeros(n, bool)
         found[self.times] = True
-        return Track(np.stack(everywhere, axis=1).astype(np.float32), found)
+        landmarks = self._everywhere(self.landmarks, n).reshape(n, 5, 2) if self.landmarks else None
+        return Track(self._everywhere(self.boxes, n), found, landmarks)
+
+    def _everywhere(self, seen: list[Float32[np.ndarray, " k"]], n: int) -> Float32[np.ndarray, "t k"]:
+        columns = [np.interp(np.arange(n), self.times, column) for column in np.stack(seen).T]
+        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def follow(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]], faces: Sequence[Float32[np.ndarray, "_ 5"]]
+    images: Sequence[UInt8[np.ndarray, "h w 3"]],
+    faces: Sequence[Float32[np.ndarray, "_ 5"]],
+    landmarks: Sequence[Float32[np.ndarray, "_ 5 2"]] | None = None,
 ) -> list[Track]:
     """Link the boxes of successive frames into persons.
 
     Args:
         images: Frames in time order; colours tell persons apart after a cut.
         faces: For each frame what `FaceDetector.find` returned for it.
+        landmarks: For each frame those of its faces, from a face detector that finds them.
 
     Returns:
         Every person, the one found longest first; of those found nearly as long the largest. May be empty.
     """
     follower = Follower()
-    for image, boxes in zip(images, faces, strict=True):
-        follower.see(image, boxes)
+    for time, (image, boxes) in enumerate(zip(images, faces, strict=True)):
+        follower.see(image, boxes, None if landmarks is None else landmarks[time])
     return _ranked([person.track(len(images)) for person in follower.persons])
 
 
@@ -81,18 +89,23 @@ class Follower:
         self._time = 0
 
     def see(
-        self, image: UInt8[np.ndarray, "h w 3"], boxes: Float32[np.ndarray, "_ 5"]
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        boxes: Float32[np.ndarray, "n 5"],
+        landmarks: Float32[np.ndarray, "n 5 2"] | None = None,
     ) -> dict[int, Float32[np.ndarray, " 4"]]:
         """Link the faces of the next frame.
 
         Args:
             image: The frame.
             boxes: What `FaceDetector.find` returned for it.
+            landmarks: Those of the same faces, where they were found.
 
         Returns:
             The box of every person who is seen in it, by the person's number in order of appearance.
         """
-        seen = [(box[:4], _colours(image, box[:4])) for box in boxes if _side(box) > 0]
+        real = [f for f, box in enumerate(boxes) if _side(box) > 0]
+        seen = [(boxes[f, :4], _colours(image, boxes[f, :4])) for f in real]
         pairs = [
             (strangeness, p, f)
             for p, person in enumerate(self.persons)
@@ -108,6 +121,8 @@ class Follower:
                 taken[f] = len(self.persons)
                 self.persons.append(_Person())
             self.persons[taken[f]].see(self._time, box, colours)
+            if landmarks is not None:
+                self.persons[taken[f]].landmarks.append(landmarks[real[f]].reshape(10))
         self._time += 1
         return {taken[f]: box for f, (box, _) in enumerate(seen)}
 

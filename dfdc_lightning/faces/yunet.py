@@ -12,10 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
+from typing_extensions import override
 
 from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError
-from dfdc_lightning.faces.face_detector import SMALLEST_SIDE, best_first, reduced
+from dfdc_lightning.faces.face_detector import SMALLEST_SIDE, best_first, order, reduced
 
 YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 YUNET_ADDRESS = (
@@ -55,16 +56,23 @@ class YuNet:
         sha256 = self.sha256 if self.model is None else sha256_of(self._file())
         return {"sha256": sha256, "long_side": self.long_side, "threshold": self.threshold}
 
+    @override
     def find(self, image: UInt8[np.ndarray, "h w 3"]) -> Float32[np.ndarray, "n 5"]:
-        """Run the network on the reduced image; small ones are extended, as it needs `SMALLEST_SIDE`."""
+        return self.find_with_landmarks(image)[0]
+
+    def find_with_landmarks(
+        self, image: UInt8[np.ndarray, "h w 3"]
+    ) -> tuple[Float32[np.ndarray, "n 5"], Float32[np.ndarray, "n 5 2"]]:
+        """Find faces and their landmarks by one pass of the network; see `LandmarkDetector`."""
         small, scale = reduced(image, self.long_side)
         small = _at_least(small, SMALLEST_SIDE)
         network = _network(self._file(), self.threshold)
         network.setInputSize((small.shape[1], small.shape[0]))
         _, faces = network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         if faces is None:
-            return np.zeros((0, 5), np.float32)
-        return best_first(faces[:, :4], faces[:, 14], scale)
+            return np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32)
+        landmarks = (faces[:, 4:14] * np.float32(scale)).astype(np.float32).reshape(-1, 5, 2)
+        return best_first(faces[:, :4], faces[:, 14], scale), landmarks[order(faces[:, 14])]
 
     def _file(self) -> Path:
         if self.model is None:
