@@ -16,6 +16,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from dfdc_lightning import checks
 from dfdc_lightning.augment import Augment
+from dfdc_lightning.blend import SelfBlend
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, FaceCache, Row, counts, split_hash
 from dfdc_lightning.faces.conditions import conditions
@@ -23,6 +24,7 @@ from dfdc_lightning.faces.profile import read_profile
 from dfdc_lightning.faces.split_record import read_split
 from dfdc_lightning.hardware import shared_memory
 from dfdc_lightning.machine import cores
+from dfdc_lightning.pairs import SELF_BLENDED, blended, clip_of, pairs, source_of, with_blends
 
 _PREFETCHED = 2  # batches a worker has ready
 _IN_HAND = 2  # batches on their way into the training
@@ -45,12 +47,21 @@ class FaceClips(Dataset[Clip]):
         rows: Which videos.
         augment: The recipe, or None to leave the faces as they are.
         seed: With the epoch and the video's name it determines every random draw.
+        blend: What makes the FAKE of a pair from its REAL, where rows say so.
+        paired: Whether a FAKE draws as its REAL does, so that the forgery alone tells them apart.
     """
 
     def __init__(
-        self, cache: FaceCache, rows: Sequence[Row], augment: Augment | None = None, seed: int = 0
+        self,
+        cache: FaceCache,
+        rows: Sequence[Row],
+        augment: Augment | None = None,
+        seed: int = 0,
+        blend: SelfBlend | None = None,
+        paired: bool = False,
     ) -> None:
         self.cache, self.rows, self.augment, self.seed = cache, rows, augment, seed
+        self.blend, self.paired = blend, paired
         self._room: UInt8[np.ndarray, "t 3 h w"] | None = None  # what the clip before was read into
 
     def __len__(self) -> int:
@@ -67,7 +78,8 @@ class FaceClips(Dataset[Clip]):
             UserError: When a clip file is missing, damaged or of another shape than the rest of its batch.
         """
         rows = [self.rows[index] for _, index in items]
-        faces = self._plain(rows) if self.augment is None else self._augmented(items, self.augment)
+        plain = self.augment is None and self.blend is None
+        faces = self._plain(rows) if plain else self._changed(items)
         labels = torch.tensor([float(row.label == FAKE) for row in rows])
         return Clip(faces, labels, [row.video for row in rows])
 
@@ -79,14 +91,16 @@ class FaceClips(Dataset[Clip]):
             self._check(row, self.cache.read_faces(row.video, place), first.shape)
         return torch.from_numpy(batch)
 
-    def _augmented(self, items: Sequence[Item], augment: Augment) -> UInt8[Tensor, "b t 3 h w"]:
+    def _changed(self, items: Sequence[Item]) -> UInt8[Tensor, "b t 3 h w"]:
         shape, clips = None, []
         for epoch, index in items:
             row = self.rows[index]
-            self._room = faces = self.cache.read_faces(row.video, self._room)  # a recipe copies what it keeps
+            # A recipe copies what it keeps, so the room can be used again.
+            self._room = faces = self.cache.read_faces(clip_of(row), self._room)
             shape = shape or faces.shape
             self._check(row, faces, shape)
-            clips.append(augment(faces, [self.seed, epoch, zlib.crc32(row.video.encode())]))
+            drawn_by = source_of(row) if self.paired else row.video
+            clips.append(self._drawn(row, faces, [self.seed, epoch, zlib.crc32(drawn_by.encode())]))
         # Stacked in the memory layout they have (ours: channels last): a copy, no transposition.
         last = clips[0].strides[1] == 1
         stacked = torch.from_numpy(
@@ -94,10 +108,20 @@ class FaceClips(Dataset[Clip]):
         )
         return stacked.permute(0, 1, 4, 2, 3) if last else stacked
 
+    def _drawn(
+        self, row: Row, faces: UInt8[np.ndarray, "t 3 h w"], seeds: Sequence[int]
+    ) -> UInt8[np.ndarray, "t 3 h2 w2"]:
+        if self.blend is not None:
+            if blended(row):
+                faces = self.blend.fake(faces, self.cache.read_landmarks(clip_of(row)), seeds)
+            else:
+                faces = self.blend.real(faces, seeds)
+        return faces.copy() if self.augment is None else self.augment(faces, seeds)
+
     def _check(self, row: Row, faces: UInt8[np.ndarray, "t 3 h w"], shape: tuple[int, ...]) -> None:
         if faces.shape != shape:
             raise UserError(
-                f"{self.cache.clip_path(row.video)} holds faces of shape {faces.shape}, others {shape}: "
+                f"{self.cache.clip_path(clip_of(row))} holds faces of shape {faces.shape}, others {shape}: "
                 "delete it and run prepare_faces.py again"
             )
 
@@ -106,27 +130,39 @@ class EpochOrder(Sampler[Item]):
     """Yields every clip once per epoch, in an order that follows from seed and epoch alone.
 
     Args:
-        n: Number of clips.
+        n: Number of clips, or of pairs.
         seed: Seed of the order, or None to keep the order of the rows.
         epoch: The epoch to begin with.
+        pairs: Indices of the clips of each pair, which stay side by side; None where clips go alone.
+        fixed: Whether all epochs draw as the first does.
     """
 
-    def __init__(self, n: int, seed: int | None = None, epoch: int = 0) -> None:
-        self.n, self.seed, self.epoch = n, seed, epoch
+    def __init__(
+        self,
+        n: int,
+        seed: int | None = None,
+        epoch: int = 0,
+        pairs: Sequence[tuple[int, ...]] | None = None,
+        fixed: bool = False,
+    ) -> None:
+        self.n, self.seed, self.epoch, self.pairs, self.fixed = n, seed, epoch, pairs, fixed
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch; Lightning calls this before each."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.n
+        return self.n if self.pairs is None else sum(len(pair) for pair in self.pairs)
 
     def __iter__(self) -> Iterator[Item]:
         if self.seed is None:
             order = np.arange(self.n)
         else:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.n)
-        return iter([(self.epoch, int(index)) for index in order])
+        epoch = 0 if self.fixed else self.epoch
+        if self.pairs is None:
+            return iter([(epoch, int(index)) for index in order])
+        return iter([(epoch, index) for number in order for index in self.pairs[int(number)]])
 
 
 class Batches(BatchSampler):
@@ -171,7 +207,7 @@ class Batches(BatchSampler):
 
 
 class FaceDataModule(L.LightningDataModule):
-    """Train, validation and test clips of one cache.
+    """Train, validation and test clips of one cache, or of one for training and one for the rest.
 
     Args:
         cache: Folder of the face cache.
@@ -180,6 +216,15 @@ class FaceDataModule(L.LightningDataModule):
         workers: Processes that load clips beside the training, or "auto": one per core where there is a GPU,
             none where the same cores train.
         seed: Of order and augmentation.
+        pairs: Whether a batch holds pairs, each FAKE beside its own REAL, which share their draws.
+        blend: What makes the training FAKEs from the REAL clips, in pairs; FAKEs of the cache are not used.
+        validation_cache: Folder of another face cache, whose splits val and test take the place of the
+            cache's own.
+        evaluate_blends: Whether validation and test clips are pairs of REAL clips and blends too, for caches
+            that hold REAL clips alone.
+
+    Raises:
+        UserError: When a setting cannot be, or two of them contradict each other.
     """
 
     def __init__(
@@ -189,11 +234,27 @@ class FaceDataModule(L.LightningDataModule):
         batch_size: int = 32,
         workers: str | int = "auto",
         seed: int = 0,
+        pairs: bool = False,
+        blend: SelfBlend | None = None,
+        validation_cache: str | Path | None = None,
+        evaluate_blends: bool = False,
     ) -> None:
         super().__init__()
         if workers != "auto":
             checks.whole("data.workers", workers, other="auto")
-        self.cache, self.augment = FaceCache(Path(cache)), augment
+        self.cache, self.augment, self.blend = FaceCache(Path(cache)), augment, blend
+        self.paired = checks.switch("data.pairs", pairs) or blend is not None
+        self.evaluate_blends = checks.switch("data.evaluate_blends", evaluate_blends)
+        self.validation_cache = self.cache if validation_cache is None else FaceCache(Path(validation_cache))
+        if self.paired and batch_size % 2:
+            raise UserError(
+                f"data.batch_size must be an even number where a batch holds pairs (got {batch_size})"
+            )
+        if evaluate_blends and (blend is None or validation_cache is not None):
+            raise UserError(
+                "data.evaluate_blends=true makes validation and test clips from the REAL clips of the cache: "
+                "give data=self_blended and no data.validation_cache, or leave it out"
+            )
         self.batch_size = checks.whole("data.batch_size", batch_size, 1)
         self.workers, self.seed = workers, seed
         self._rows: dict[str, list[Row]] = {}
@@ -206,10 +267,41 @@ class FaceDataModule(L.LightningDataModule):
             UserError: When the cache is absent, a split is empty or one-sided, or profiles are mixed.
         """
         if not self._rows:
-            usable = [row for row in self.cache.rows() if row.status == "ok" and row.split in SPLITS]
-            self._check(usable)
-            self._rows = {split: [row for row in usable if row.split == split] for split in SPLITS}
+            own = self._usable(self.cache)
+            other = own if self.validation_cache is self.cache else self._usable(self.validation_cache)
+            table = {split: [row for row in own if row.split == split] for split in SPLITS}
+            table |= {split: [row for row in other if row.split == split] for split in ("val", "test")}
+            if self.blend is not None:
+                splits = SPLITS if self.evaluate_blends else ("train",)
+                table |= {split: with_blends(table[split]) for split in splits}
+            self._check([row for split in SPLITS for row in table[split]])
+            self._refuse_overlap(table)
+            self._rows = table
         return self._rows
+
+    @staticmethod
+    def _usable(cache: FaceCache) -> list[Row]:
+        return [row for row in cache.rows() if row.status == "ok" and row.split in SPLITS]
+
+    def cache_of(self, split: str) -> FaceCache:
+        """Say in which cache the clips of a split lie."""
+        return self.cache if split == "train" else self.validation_cache
+
+    def unchanged(self, split: str, rows: Sequence[Row]) -> FaceClips:
+        """Give clips as validation and test see them: not augmented, those of pairs as one fixed draw."""
+        blend = self.blend if split == "train" or self.evaluate_blends else None
+        return FaceClips(self.cache_of(split), rows, None, self.seed, blend, self.paired)
+
+    def _refuse_overlap(self, table: dict[str, list[Row]]) -> None:
+        if self.validation_cache is self.cache:
+            return
+        trained = {name for row in table["train"] for name in (row.video, *row.original.split("/")) if name}
+        for row in (*table["val"], *table["test"]):
+            if both := {row.video, *row.original.split("/")} & trained:
+                raise UserError(
+                    f"{min(both)} is a training video of {self.cache.root} and in the split {row.split!r} of "
+                    f"{self.validation_cache.root}: give a data.validation_cache of other videos"
+                )
 
     def _check(self, usable: list[Row]) -> None:
         manifest = self.cache.manifest
@@ -226,9 +318,15 @@ class FaceDataModule(L.LightningDataModule):
         for split, by_label in counts(usable).items():
             for label, n in by_label.items():
                 if n == 0:
+                    remedy = "prepare more videos or other shares of the splits"
+                    if self.blend is not None and split != "train":
+                        remedy = (
+                            "give data.validation_cache=CACHE, which has both, or data.evaluate_blends=true, "
+                            "which tests on blends of held-out REAL clips"
+                        )
                     raise UserError(
-                        f"{manifest} has no usable {label} clip in the split {split!r}: AUROC needs both "
-                        "labels in every split, so prepare more videos or other shares of the splits"
+                        f"{self.cache_of(split).manifest} has no usable {label} clip in the split {split!r}: "
+                        f"AUROC needs both labels in every split, so {remedy}"
                     )
 
     @property
@@ -239,7 +337,7 @@ class FaceDataModule(L.LightningDataModule):
     @property
     def split_hash(self) -> str:
         """Short hash that changes when a video changes its split or label."""
-        return split_hash([row for split in SPLITS for row in self.rows[split]])
+        return split_hash(self.cache.rows())
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
@@ -267,8 +365,20 @@ class FaceDataModule(L.LightningDataModule):
             "counts": self.counts,
             "n_groups": len(set(self.groups.values())),
             "preparation": read_profile(root) if (root / "profile.json").is_file() else None,
-            "conditions": conditions(self.cache, [row.video for row in self.rows["train"]]),
-        }
+            "conditions": conditions(
+                self.cache, [row.video for row in self.rows["train"] if not blended(row)]
+            ),
+        } | self._tested_on()
+
+    def _tested_on(self) -> dict[str, Any]:
+        """Say what validation and test clips are, where they are not the other splits of the cache."""
+        if self.validation_cache is not self.cache:
+            rows = self.validation_cache.rows()
+            return {
+                "validation_cache": str(self.validation_cache.root),
+                "validation_split_hash": split_hash(rows),
+            }
+        return {"evaluated_on": SELF_BLENDED} if self.evaluate_blends else {}
 
     def setup(self, stage: str) -> None:
         """Check the cache before anything is computed."""
@@ -284,21 +394,24 @@ class FaceDataModule(L.LightningDataModule):
         # A resumed trainer draws its first order from here, before it tells the epoch to anybody.
         progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer is not None else None
         epoch = progress.processed if progress is not None else 0
-        return self._loader("train", self.augment, self.seed, epoch)
+        clips = FaceClips(self.cache, self.rows["train"], self.augment, self.seed, self.blend, self.paired)
+        together = pairs(clips.rows) if self.paired else None
+        return self._loader(clips, EpochOrder(len(together or clips.rows), self.seed, epoch, together))
 
     def val_dataloader(self) -> DataLoader[Clip]:
         """Load validation clips without augmentation, in the order of the manifest."""
-        return self._loader("val")
+        return self._evaluation_loader("val")
 
     def test_dataloader(self) -> DataLoader[Clip]:
         """Load test clips in the same way as those of validation."""
-        return self._loader("test")
+        return self._evaluation_loader("test")
 
-    def _loader(
-        self, split: str, augment: Augment | None = None, order: int | None = None, epoch: int = 0
-    ) -> DataLoader[Clip]:
-        clips = FaceClips(self.cache, self.rows[split], augment, self.seed)
-        batches = Batches(EpochOrder(len(clips), order, epoch), self.batch_size)
+    def _evaluation_loader(self, split: str) -> DataLoader[Clip]:
+        clips = self.unchanged(split, self.rows[split])
+        return self._loader(clips, EpochOrder(len(clips), fixed=True))
+
+    def _loader(self, clips: FaceClips, order: EpochOrder) -> DataLoader[Clip]:
+        batches = Batches(order, self.batch_size)
         workers = self._workers(clips, len(batches))
         if workers:  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
             cv2.setNumThreads(1)

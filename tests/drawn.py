@@ -15,6 +15,7 @@ def draw_clip(video: str, fake: bool, frames: int, size: int) -> FaceClip:
     ground = rng.integers(0, 255, 3)
     flicker = np.random.default_rng([7, *video.encode()])
     faces = np.empty((frames, 3, size, size), np.uint8)
+    landmarks = np.empty((frames, 5, 2), np.float32)
     for t in range(frames):
         image = np.full((size, size, 3), ground, np.uint8)
         centre = np.array([size / 2, size / 2]) + rng.normal(0, size / 40, 2)
@@ -22,6 +23,8 @@ def draw_clip(video: str, fake: bool, frames: int, size: int) -> FaceClip:
         cv2.ellipse(image, (x, y), (size // 3, size * 2 // 5), 0, 0, 360, skin.tolist(), -1)
         for side in (-1, 1):
             cv2.circle(image, (x + side * size // 8, y - size // 10), size // 20, (30, 30, 30), -1)
+        landmarks[t, :2] = [(x - size / 8, y - size / 10), (x + size / 8, y - size / 10)]
+        landmarks[t, 2:] = [(x, y + size / 20), (x - size / 9, y + size / 6), (x + size / 9, y + size / 6)]
         if fake:
             shift = flicker.integers(25, 60)
             patch = image[y + size // 12 : y + size // 4, x - size // 7 : x + size // 7]
@@ -30,7 +33,7 @@ def draw_clip(video: str, fake: bool, frames: int, size: int) -> FaceClip:
         image = np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
         faces[t] = image.transpose(2, 0, 1)
     boxes = np.tile(np.array([10, 10, 10 + size, 10 + size], np.float32), (frames, 1))
-    return FaceClip(faces, boxes, np.arange(frames, dtype=np.int64) * 3, np.ones(frames, bool))
+    return FaceClip(faces, boxes, np.arange(frames, dtype=np.int64) * 3, np.ones(frames, bool), landmarks)
 
 
 def draw_cache(

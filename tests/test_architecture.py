@@ -24,6 +24,7 @@ ROOMS = (
     ("faces",),
     ("audit",),
     ("augment",),
+    ("blend", "compression", "pairs"),
     ("hardware",),
     ("doctor", "clips", "losses", "metrics"),
     ("models",),

@@ -1,6 +1,5 @@
 """Writes reference.npz after the test, so that `predict` recognises videos unlike the training videos."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import torch
 from jaxtyping import Float64
 
 from dfdc_lightning.clips import FaceClips
-from dfdc_lightning.faces.cache import FAKE, Row
+from dfdc_lightning.faces.cache import FAKE
 from dfdc_lightning.faces.conditions import measure
 from dfdc_lightning.models.appearance import logits_and_appearance
+from dfdc_lightning.pairs import clip_of
 from dfdc_lightning.results.reference import Reference, enough, one_per_group
 from dfdc_lightning.results.run_folder import RunFolder
 
@@ -37,20 +37,19 @@ class ReferenceWriter(L.Callback):
             return
         one_each = one_per_group([row.video for row in val], [row.group or row.video for row in val])
         with trainer.precision_plugin.forward_context():
-            appearance, conditions = self._describe(data, pl_module, rows)
-            seen = self._describe(data, pl_module, [val[index] for index in one_each])
+            appearance, conditions = self._describe(data.unchanged("train", rows), pl_module)
+            seen = self._describe(data.unchanged("val", [val[index] for index in one_each]), pl_module)
         Reference.fit(appearance, fake, conditions).with_validation(*seen).write(path)
 
     def _describe(
-        self, data: Any, detector: Any, rows: Sequence[Row]
+        self, clips: FaceClips, detector: Any
     ) -> tuple[Float64[np.ndarray, "n a"], Float64[np.ndarray, "n c"]]:
         """Compute the clips' mean appearance and their conditions."""
-        clips = FaceClips(data.cache, rows)
-        appearance = []
+        rows, appearance = clips.rows, []
         for start in range(0, len(rows), _BATCH):
             batch = clips.__getitems__([(0, index) for index in range(start, min(start + _BATCH, len(rows)))])
             with torch.inference_mode():
                 seen = logits_and_appearance(detector, batch.faces.to(detector.device))[-1]
                 appearance.append(seen.mean(1).cpu())
-        conditions = [list(measure(data.cache.read_clip(row.video)).values()) for row in rows]
+        conditions = [list(measure(clips.cache.read_clip(clip_of(row))).values()) for row in rows]
         return torch.cat(appearance).numpy().astype(np.float64), np.array(conditions)

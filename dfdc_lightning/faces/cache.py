@@ -23,6 +23,7 @@ SPLITS = ("train", "val", "test")
 
 # A zip member's local header: signature, …, CRC, sizes, lengths of name and extra field (APPNOTE.TXT 4.3.7).
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error)
 _HEAD_BYTES = 512  # hold the member's header and the array's
 
 
@@ -161,15 +162,7 @@ class FaceCache:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 names = FaceClip._fields if "landmarks" in arrays else FaceClip._fields[:-1]
                 return FaceClip(**{name: arrays[name] for name in names})
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            EOFError,
-            SyntaxError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except _DAMAGE as error:
             raise _damaged(path, error) from None
 
     def read_faces(
@@ -189,6 +182,25 @@ class FaceCache:
             return _first_member(path, b"faces.npy", room)
         except (OSError, ValueError, struct.error) as error:
             raise _damaged(path, error) from None
+
+    def read_landmarks(self, video: str) -> Float32[np.ndarray, "t 5 2"]:
+        """Read only the landmarks of one clip.
+
+        Raises:
+            CacheError: When the clip has none, or as `read_clip`.
+        """
+        path = self.clip_path(video)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                landmarks = arrays.get("landmarks")
+        except _DAMAGE as error:
+            raise _damaged(path, error) from None
+        if landmarks is None:
+            raise CacheError(
+                f"{path} holds no landmarks, by which a recipe finds the face's parts: prepare the videos "
+                "again into another folder with face_detector=yunet"
+            )
+        return np.asarray(landmarks)
 
 
 def counts(rows: Sequence[Row]) -> dict[str, dict[str, int]]:

@@ -105,9 +105,11 @@ def best_first(
     """Turn x, y, width, height in a reduced image into what `FaceDetector.find` returns."""
     x, y, width, height = corners_and_sizes.T * np.float32(scale)
     boxes = np.stack([x, y, x + width, y + height, scores], axis=1).astype(np.float32)
-    return boxes[order(scores)]
+    ordered: Float32[np.ndarray, "n 5"] = boxes[order(scores)]
+    return ordered
 
 
 def order(scores: Float32[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Order faces by their scores, best first; equal ones stay as they come."""
-    return np.argsort(-scores, kind="stable")
+    best: Int64[np.ndarray, " n"] = np.argsort(-scores, kind="stable")
+    return best

@@ -20,6 +20,7 @@ from dfdc_lightning.runs.outcome import outcome
 from dfdc_lightning.runs.settings import (
     CACHE_CONTENT,
     PRECISION,
+    VALIDATION_CONTENT,
     WEIGHTS_CONTENT,
     introduction,
     refuse_absent_weights,
@@ -286,7 +287,8 @@ class Run(RunFolder):
 
     @staticmethod
     def _differs(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
-        if key in (CACHE_CONTENT, WEIGHTS_CONTENT, PRECISION) and key not in now:
+        absent_where_moved = (CACHE_CONTENT, VALIDATION_CONTENT, WEIGHTS_CONTENT, PRECISION)
+        if key in absent_where_moved and key not in now:
             # A finished run stays finished after its cache or its weights were moved away, and the precision
             # is known only when torch is there.
             return False

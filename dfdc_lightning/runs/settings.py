@@ -30,6 +30,7 @@ CANNOT_CHANGE_RESULTS = (
     "logger",
     "callbacks.progress",
     "data.cache",  # the cache's content counts, not its place
+    "data.validation_cache",
     "weights",  # so does that of the weights
     "model.backbone.weights",
     "data.workers",
@@ -53,6 +54,7 @@ _NOT_SHOWN = (
     "print_config",
 )  # in the title, or beside the point
 CACHE_CONTENT, WEIGHTS_CONTENT = "data.cache content", "model.backbone.weights content"
+VALIDATION_CONTENT = "data.validation_cache content"
 PRECISION = "precision that ran"  # which follows from the machine, where the configuration leaves it open
 # What would be noticed late or never; an overwrite=no, which is text to Hydra, would even count as yes.
 _NUMBERS = {  # its type, the least, the most
@@ -94,8 +96,10 @@ def result_settings(config: DictConfig) -> dict[str, Any]:
     kept = {key: value for key, value in flat.items() if not cannot_change_results(key)}
     manifest = Path(config.data.cache) / "manifest.csv"
     if manifest.is_file():
-        status = manifest.stat()
-        kept[CACHE_CONTENT] = _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
+        kept[CACHE_CONTENT] = _content(manifest)
+    other = config.data.get("validation_cache")
+    if other is not None and (Path(other) / "manifest.csv").is_file():
+        kept[VALIDATION_CONTENT] = _content(Path(other) / "manifest.csv")
     with suppress(UserError):  # a finished run needs no weights; whoever is going to train is refused later
         kept[WEIGHTS_CONTENT] = weights_content(config)
     return kept
@@ -129,6 +133,11 @@ def say_how_to_watch(config: DictConfig) -> None:
     loggers = (OmegaConf.select(config, "logger", default=None) or {}).values()
     if any(str(each.get("_target_")).endswith(".wandb_where_a_key_is") for each in loggers):
         say_once_how_to_watch()
+
+
+def _content(manifest: Path) -> str:
+    status = manifest.stat()
+    return _usable_clips(manifest.parent, status.st_mtime_ns, status.st_size)
 
 
 @cache
