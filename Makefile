@@ -13,6 +13,9 @@ DEMO_SIZE ?= 64
 DEMO_FRAMES ?= 8
 DEMO_CUES ?= seam=1,texture=1,temporal=1,none
 DEMO_OPTIONS ?=
+DETECTOR ?= detector
+DETECTOR_OPTIONS ?=
+TESTED ?=
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 # Compiled tests are kept, wherever bytecode is switched off, so that the second start is a short one.
@@ -73,6 +76,14 @@ sweep: .venv/ready ## the whole study: EXPERIMENTS x SEEDS on CACHE
 
 report: .venv/ready ## tables, figures and the page of STUDY
 	$(BIN)/python report.py study=$(STUDY)
+
+detector: .venv/ready ## VIDEOS=folder of real videos -> a detector of your own in exported/ (TESTED=cache with FAKEs to test on)
+	$(BIN)/python prepare_faces.py source=real_videos source.path=$(VIDEOS) out=data/$(DETECTOR)/faces per_label=null labels=any \
+		split.fractions.train=0.7 split.fractions.val=0.15 split.fractions.test=0.15 frames=8
+	$(BIN)/python train.py experiment=own_detector study=$(DETECTOR) data.cache=data/$(DETECTOR)/faces \
+		$(if $(TESTED),data.validation_cache=$(TESTED),data.evaluate_blends=true) $(DETECTOR_OPTIONS)
+	$(BIN)/python -m dfdc_lightning.export run=multirun/$(DETECTOR)/own_detector/0 \
+		out=exported/$(DETECTOR)-tested-on-$(if $(TESTED),$(notdir $(TESTED)),blends)
 
 bench: .venv/ready ## every benchmark, each a table
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; PYTHONPATH=. $(BIN)/python $$benchmark || exit 1; done

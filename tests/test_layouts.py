@@ -25,6 +25,7 @@ from dfdc_lightning.video.frame_folders import DF40, WildDeepfake
 from dfdc_lightning.video.frames import read_frames
 from dfdc_lightning.video.layout import Layout
 from dfdc_lightning.video.listing import SourceError
+from dfdc_lightning.video.real_videos import RealVideos
 from dfdc_lightning.video.sources import Source, Video
 
 
@@ -394,3 +395,18 @@ def test_names_that_collide_are_refused(tmp_path: Path) -> None:
     frames(tmp_path, "fake_train/0/fake__12")
     with pytest.raises(SourceError, match="two videos are called 'fake_train__0__fake__12'"):
         videos_of(WildDeepfake(tmp_path))
+
+
+def test_a_folder_without_any_list_is_real_videos_of_the_persons_of_its_folders(tmp_path: Path) -> None:
+    for name in ("alone.mp4", "ada/first.mov", "ada/second.webm", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (stage,) = RealVideos(tmp_path).stages()
+    assert [(video.name, video.label, video.person) for video in stage.videos] == [
+        ("ada_first", "REAL", "ada"),
+        ("ada_second", "REAL", "ada"),
+        ("alone", "REAL", ""),
+    ]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="must hold videos"):
+        list(RealVideos(tmp_path / "empty").stages())

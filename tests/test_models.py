@@ -168,6 +168,16 @@ def test_normalisation_can_be_the_backbones_own(faces: torch.Tensor) -> None:
     assert torch.allclose(seen(detector, faces), faces.flatten(0, 1) / 127.5 - 1, atol=1e-5)
 
 
+def test_the_head_may_learn_at_a_rate_of_its_own() -> None:
+    detector = frame_detector(head_lr=3e-3, trainable_layers=2)
+    backbone, head = detector.configure_optimizers()["optimizer"].param_groups
+    assert (backbone["lr"], head["lr"]) == (1e-3, 3e-3)
+    assert {id(p) for p in head["params"]} == {id(p) for p in detector.head.parameters()}
+    assert {id(p) for p in backbone["params"]} <= {id(p) for p in detector.backbone.parameters()}
+    with pytest.raises(UserError, match=r"model.head_lr must be a number above 0 \(got 0\)"):
+        frame_detector(head_lr=0)
+
+
 def test_the_optimiser_is_given_what_will_ever_train_and_nothing_else() -> None:
     detector = sequence_detector(trainable_layers=5)
     detector.open_layers(2)

@@ -50,12 +50,13 @@ class Detector(L.LightningModule):
     Args:
         backbone: A timm network without classifier: images (n, 3, h, w) → features (n, f).
         loss: Logits (b k) and labels (b) → a number.
-        optimizer: Parameters → optimiser.
+        optimizer: Parameters, or groups of them → optimiser.
         scheduler: Optimiser → schedule, stepped once per epoch.
         trainable_layers: How many of the backbone's last layers ever train; None means all.
         threshold: Clips with scores above it are called FAKE.
         mean: What is subtracted from each channel, in units of full intensity; None takes the backbone's own.
         std: What each channel is then divided by; None takes the backbone's own.
+        head_lr: Learning rate of everything behind the backbone; None takes the optimiser's own for all.
         compile: Whether to compile the backbone before training (worth its minutes on a GPU only).
     """
 
@@ -67,18 +68,20 @@ class Detector(L.LightningModule):
         self,
         backbone: nn.Module,
         loss: nn.Module,
-        optimizer: Callable[[list[nn.Parameter]], Optimizer],
+        optimizer: Callable[[list[Any]], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
         trainable_layers: int | None,
         threshold: float,
         mean: Sequence[float] | None,
         std: Sequence[float] | None,
         compile: bool = False,  # noqa: A002
+        head_lr: float | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
         self.threshold, self.compile_backbone = threshold, compile
+        self.head_lr = None if head_lr is None else checks.number("model.head_lr", head_lr, above=0)
         self._compiled: Callable[[Tensor], Tensor] | None = None
         for name, values in (("mean", mean), ("std", std)):
             configuration: Any = backbone.pretrained_cfg
@@ -186,7 +189,13 @@ class Detector(L.LightningModule):
             for layer in self.layers[: len(self.layers) - self.trainable_layers]
             for parameter in layer.parameters
         }
-        optimizer = self.optimizer([parameter for parameter in self.parameters() if parameter not in frozen])
+        trained: list[Any] = [parameter for parameter in self.parameters() if parameter not in frozen]
+        if self.head_lr is not None:
+            in_backbone = set(self.backbone.parameters())
+            head = [parameter for parameter in trained if parameter not in in_backbone]
+            rest = [parameter for parameter in trained if parameter in in_backbone]
+            trained = [{"params": rest}, {"params": head, "lr": self.head_lr}]
+        optimizer = self.optimizer(trained)
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
 
     def training_step(self, batch: Clip, batch_idx: int) -> dict[str, Tensor]:

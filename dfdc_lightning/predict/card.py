@@ -31,6 +31,7 @@ class Card(NamedTuple):
     training_threshold: float
     counts: dict[str, dict[str, int]]
     test: dict[str, float]
+    tested_on: str = ""  # where these are not the other splits of the training cache
     validation: dict[str, list[float]] = {}  # scores by label, ascending, one per source group
     spread: float | None = None  # how much a REAL video's score varies with the frames, see `level.py`
 
@@ -63,6 +64,7 @@ class Card(NamedTuple):
             training_threshold=result.threshold,
             counts=data["counts"],
             test=result.test,
+            tested_on=_tested_on(data),
             validation=calibration_scores(splits.get("val")),
             spread=spread_within(splits.get("val")),
         )
@@ -79,6 +81,7 @@ class Card(NamedTuple):
         try:
             content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             needed = {name: content[name] for name in cls._fields if name not in cls._field_defaults}
+            needed["tested_on"] = str(content.get("tested_on", ""))
             given = content.get("spread")
             spread = None if given is None else checks.number("spread", given, above=0)
             return cls(**needed, validation=_scores(content.get("validation") or {}), spread=spread)
@@ -105,6 +108,12 @@ class Card(NamedTuple):
                 f"train again"
             )
         return preparation
+
+
+def _tested_on(data: Mapping[str, Any]) -> str:
+    if data.get("evaluated_on"):
+        return "held-out REAL videos and FAKEs blended from them: no forgery made by anybody else"
+    return f"the cache {data['validation_cache']}" if data.get("validation_cache") else ""
 
 
 def _scores(content: Mapping[str, Any]) -> dict[str, list[float]]:
