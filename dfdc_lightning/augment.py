@@ -9,13 +9,15 @@ processor's cache.
 import math
 import zlib
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from dfdc_lightning import checks
+from dfdc_lightning.errors import UserError
 
 Frame = UInt8[np.ndarray, "h w 3"]
 Range = Sequence[float]
@@ -44,6 +46,17 @@ class Transform(Protocol):
         """Change one frame as drawn; the frame itself may be changed."""
 
 
+@runtime_checkable
+class LandmarkTransform(Protocol):
+    """A step that must know where eyes, nose and mouth are; it stands before steps that move them."""
+
+    def draw(self, rng: np.random.Generator, height: int, width: int) -> Any:
+        """See `Transform.draw`."""
+
+    def apply_at(self, frame: Frame, params: Any, landmarks: Float32[np.ndarray, "5 2"]) -> Frame:
+        """Change one frame as drawn, given its landmarks; the frame itself may be changed."""
+
+
 class Augment:
     """A recipe: transforms one after the other, in the order given.
 
@@ -52,21 +65,43 @@ class Augment:
 
     Args:
         **steps: Transforms by a name of the caller's; None is a step left out, so that another configuration
-            can put something in its place. No step at all leaves clips as they are.
+            can put something in its place. No step at all leaves clips as they are. Steps that need landmarks
+            come first.
+
+    Raises:
+        UserError: When such a step comes after another one.
     """
 
-    def __init__(self, **steps: Transform | None) -> None:
-        self.steps = {name: step for name, step in steps.items() if step is not None}
+    def __init__(self, **steps: Transform | LandmarkTransform | None) -> None:
+        given = {name: step for name, step in steps.items() if step is not None}
+        self.at_landmarks = {
+            name: step for name, step in given.items() if isinstance(step, LandmarkTransform)
+        }
+        self.steps: dict[str, Transform] = {
+            name: step for name, step in given.items() if not isinstance(step, LandmarkTransform)
+        }
+        if list(given)[: len(self.at_landmarks)] != list(self.at_landmarks):
+            raise UserError(
+                f"the augmentation steps {', '.join(given)} must begin with {', '.join(self.at_landmarks)}, "
+                "which needs the landmarks of faces that no other step has moved"
+            )
 
     def __call__(
-        self, faces: UInt8[np.ndarray, "t 3 h w"], seeds: Sequence[int]
+        self,
+        faces: UInt8[np.ndarray, "t 3 h w"],
+        seeds: Sequence[int],
+        landmarks: Float32[np.ndarray, "t 5 2"] | None = None,
     ) -> UInt8[np.ndarray, "t 3 h2 w2"]:
         """Augment one clip. The result is a view with the channels last in memory.
 
         Args:
             faces: The clip.
             seeds: Whole numbers from which, with a step's name, all its draws follow.
+            landmarks: Of the clip, for steps that need them.
         """
+        if self.at_landmarks:
+            assert landmarks is not None
+            faces = self._at_landmarks(faces, seeds, landmarks)
         first = _channels_last(faces[0])
         plan = []
         for name, transform in self.steps.items():
@@ -82,6 +117,21 @@ class Augment:
                 frame = transform.apply(frame, params)
             clip[index] = frame
         return clip.transpose(0, 3, 1, 2)
+
+    def _at_landmarks(
+        self,
+        faces: UInt8[np.ndarray, "t 3 h w"],
+        seeds: Sequence[int],
+        landmarks: Float32[np.ndarray, "t 5 2"],
+    ) -> UInt8[np.ndarray, "t 3 h w"]:
+        frames = [_channels_last(planes) for planes in faces]
+        for name, step in self.at_landmarks.items():
+            params = step.draw(generator(seeds, name), *frames[0].shape[:2])
+            if params is not None:
+                frames = [
+                    step.apply_at(*each) for each in zip(frames, repeat(params), landmarks, strict=False)
+                ]
+        return np.stack([frame.transpose(2, 0, 1) for frame in frames])
 
 
 def generator(seeds: Sequence[int], step: str) -> np.random.Generator:

@@ -86,6 +86,16 @@ def between(key: str, pair: Any, most: float = math.inf) -> tuple[float, float]:
     raise AssertionError
 
 
+def multiple(key: str, value: int, other_key: str, other: int) -> None:
+    """Refuse a number that another one does not divide.
+
+    Raises:
+        UserError: "model.width must be a multiple of model.heads=3 (got 256)".
+    """
+    if value % other:
+        _refuse(key, f"a multiple of {other_key}={other}", value)
+
+
 def switch(key: str, value: Any) -> bool:
     """Return true or false, or refuse what is neither: the text "no" would count as true.
 

@@ -111,12 +111,15 @@ class FaceClips(Dataset[Clip]):
     def _drawn(
         self, row: Row, faces: UInt8[np.ndarray, "t 3 h w"], seeds: Sequence[int]
     ) -> UInt8[np.ndarray, "t 3 h2 w2"]:
+        cut = self.augment is not None and bool(self.augment.at_landmarks)
+        landmarks = self.cache.read_landmarks(clip_of(row)) if cut or blended(row) else None
         if self.blend is not None:
             if blended(row):
-                faces = self.blend.fake(faces, self.cache.read_landmarks(clip_of(row)), seeds)
+                assert landmarks is not None
+                faces = self.blend.fake(faces, landmarks, seeds)
             else:
                 faces = self.blend.real(faces, seeds)
-        return faces.copy() if self.augment is None else self.augment(faces, seeds)
+        return faces.copy() if self.augment is None else self.augment(faces, seeds, landmarks)
 
     def _check(self, row: Row, faces: UInt8[np.ndarray, "t 3 h w"], shape: tuple[int, ...]) -> None:
         if faces.shape != shape:

@@ -24,7 +24,7 @@ ROOMS = (
     ("faces",),
     ("audit",),
     ("augment",),
-    ("blend", "compression", "pairs"),
+    ("blend", "compression", "cutout", "pairs"),
     ("hardware",),
     ("doctor", "clips", "losses", "metrics"),
     ("models",),

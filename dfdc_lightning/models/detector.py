@@ -201,7 +201,7 @@ class Detector(L.LightningModule):
     def training_step(self, batch: Clip, batch_idx: int) -> dict[str, Tensor]:
         """Compute the loss of one batch, and the logits for whoever watches."""
         loss, logits = self._step(batch, "train")
-        self.train_auroc.update(scores(logits.detach()), batch.label.long())
+        self.train_auroc.update(scores(logits.detach()), batch.label.round().long())
         self.log("train/auroc", self.train_auroc, on_step=False, on_epoch=True)
         return {"loss": loss * self._weight(batch_idx), "logits": logits.detach()}
 

@@ -1,0 +1,148 @@
+"""What experiments change beside loss and network: mixing, parts cut out, warm-up, detectors of time."""
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from drawn import draw_clip
+
+from dfdc_lightning.augment import Augment, HorizontalFlip
+from dfdc_lightning.callbacks.mixup import mix
+from dfdc_lightning.clips import Clip
+from dfdc_lightning.cutout import PARTS, FaceCutout
+from dfdc_lightning.errors import UserError
+from dfdc_lightning.losses import SmoothedBCE
+from dfdc_lightning.models.backbone import timm_backbone
+from dfdc_lightning.models.neighbours import NeighbourDetector, between_neighbours
+from dfdc_lightning.models.schedules import warmed_cosine
+from dfdc_lightning.models.temporal_transformer import TemporalTransformerDetector, places
+
+
+def training(**differences: Any) -> dict[str, Any]:
+    return {
+        "loss": SmoothedBCE(0.005),
+        "optimizer": partial(torch.optim.AdamW, lr=1e-3),
+        "scheduler": partial(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=2),
+        "trainable_layers": None,
+        "threshold": 0.6,
+        "mean": None,
+        "std": None,
+    } | differences
+
+
+def backbone() -> torch.nn.Module:
+    return timm_backbone("test_efficientnet", pretrained=False)
+
+
+def batch() -> Clip:
+    faces = torch.arange(4, dtype=torch.uint8).mul(60)[:, None, None, None, None].expand(4, 3, 3, 2, 2)
+    return Clip(faces.clone(), torch.tensor([0.0, 1.0, 0.0, 1.0]), ["a", "b", "c", "d"])
+
+
+def test_mixup_mixes_all_frames_of_a_clip_and_its_label_with_one_weight() -> None:
+    mixed, plain = batch(), batch()
+    mix(mixed, 1.0, [0, 1, 2])
+    assert (mixed.faces == mixed.faces[:, :1, :1, :1, :1]).all(), "a clip of equal frames stays one"
+    assert not torch.equal(mixed.faces, plain.faces)
+    for index in range(4):
+        value, label = float(mixed.faces[index, 0, 0, 0, 0]), float(mixed.label[index])
+        own, own_label = 60.0 * index, float(plain.label[index])
+        partners = [other for other in range(4) if other != index and value != own]
+        fits = []
+        for other in partners:
+            weight = (value - 60.0 * other) / (own - 60.0 * other)
+            expected = weight * own_label + (1 - weight) * float(plain.label[other])
+            fits.append(0.49 <= weight <= 1 and math.isclose(label, expected, abs_tol=0.02))
+        assert any(fits) or value == pytest.approx(own, abs=1)
+
+
+def test_mixup_follows_from_its_seeds() -> None:
+    one, same, other = batch(), batch(), batch()
+    mix(one, 0.5, [0, 1, 2])
+    mix(same, 0.5, [0, 1, 2])
+    mix(other, 0.5, [0, 2, 2])
+    assert torch.equal(one.faces, same.faces) and torch.equal(one.label, same.label)
+    assert not torch.equal(one.label, other.label)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_cut_out_where_the_landmarks_say(part: str) -> None:
+    clip = draw_clip("somebody", False, 3, 64)
+    assert clip.landmarks is not None
+    augment = Augment(cutout=FaceCutout(1.0, (part,)))
+    cut = augment(clip.faces, [0, 0, 0], clip.landmarks)
+    black = (cut == 0).all(axis=1)
+    for frame, (left_eye, right_eye, nose, *corners) in zip(black, clip.landmarks, strict=True):
+        mouth = np.mean(corners, axis=0)
+        shown = {
+            name: not frame[round(float(y)), round(float(x))]
+            for name, (x, y) in {"l": left_eye, "r": right_eye, "nose": nose + [0, 3], "mouth": mouth}.items()
+        }
+        hidden = {
+            "eyes": {"l", "r"}, "nose": {"nose"}, "mouth": {"mouth"}, "left": {"l"}, "right": {"r"},
+            "upper": {"l", "r"}, "lower": {"mouth"},
+        }[part]  # fmt: skip
+        assert all(not shown[name] for name in hidden)
+        assert any(shown[name] for name in {"l", "r", "mouth"} - hidden)
+
+
+def test_a_step_at_landmarks_comes_before_what_moves_them() -> None:
+    Augment(cutout=FaceCutout(0.5), flip=HorizontalFlip(0.5))
+    with pytest.raises(UserError, match="flip, cutout must begin with cutout"):
+        Augment(flip=HorizontalFlip(0.5), cutout=FaceCutout(0.5))
+    with pytest.raises(UserError, match="parts must be one of .*eyes"):
+        FaceCutout(0.5, ("ear",))
+
+
+def test_the_rate_rises_and_falls_to_0() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = warmed_cosine(optimizer, 10, 2), []
+    for _ in range(10):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[0] < rates[1] < rates[2] == pytest.approx(1.0)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
+    with pytest.raises(UserError, match=r"warmup must be a whole number from 1 to .* = 1 \(got 2\)"):
+        warmed_cosine(optimizer, 2, 2)
+
+
+def test_places_in_time_are_the_published_ones() -> None:
+    found = places(torch.zeros(1, 5, 8))
+    for position in range(5):
+        for pair in range(4):
+            angle = position / 10000 ** (2 * pair / 8)
+            assert found[position, 2 * pair] == pytest.approx(math.sin(angle), abs=1e-5)
+            assert found[position, 2 * pair + 1] == pytest.approx(math.cos(angle), abs=1e-5)
+
+
+def test_a_transformer_reads_the_order_and_neighbours_see_who_is_beside_whom() -> None:
+    torch.manual_seed(0)
+    kinds = (
+        TemporalTransformerDetector(backbone(), 16, 1, 2, 0.0, **training()),
+        NeighbourDetector(backbone(), 8, **training()),
+    )
+    for detector in kinds:
+        detector.eval()
+        features = torch.randn(2, 5, detector.n_features)
+        shuffled = features[:, [0, 3, 1, 4, 2]]
+        with torch.no_grad():
+            one, other = (detector.pooled(detector.head_logits(each)) for each in (features, shuffled))
+        assert one.shape == (2, 1)
+        assert not torch.allclose(one, other, atol=1e-5), type(detector).__name__
+
+
+def test_heads_must_share_the_width() -> None:
+    with pytest.raises(UserError, match=r"model.width must be a multiple of model.heads=3 \(got 16\)"):
+        TemporalTransformerDetector(backbone(), 16, 1, 3, 0.0, **training())
+
+
+def test_distances_of_neighbours_are_means_over_both_sides() -> None:
+    features = torch.tensor([0.0, 1.0, 4.0]).view(1, 3, 1)
+    assert between_neighbours(features).flatten().tolist() == [1.0, 2.0, 3.0]
+    assert between_neighbours(features[:, :1]).flatten().tolist() == [0.0]
