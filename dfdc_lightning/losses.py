@@ -1,5 +1,6 @@
 """What training minimises: logits against labels, for one logit per frame or one per clip."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,3 +41,26 @@ class FocalLoss(nn.Module):
         target = label[:, None].expand_as(logits)
         loss: Tensor = sigmoid_focal_loss(logits.float(), target, self.alpha, self.gamma, reduction="mean")
         return loss
+
+
+def alignment(features: Float[Tensor, "n f"], label: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Average the squared distance of two features of one label (Wang and Isola, 2020, eq. 3 with α = 2).
+
+    Args:
+        features: On the unit sphere.
+        label: The class of each; pairs of one class are positive pairs. Without any the result is 0.
+    """
+    first, second = torch.triu_indices(len(label), len(label), 1, device=label.device)
+    same = label[first] == label[second]
+    distances = (features[first[same]] - features[second[same]]).square().sum(-1)
+    return distances.sum() / max(len(distances), 1)
+
+
+def uniformity(features: Float[Tensor, "n f"], t: float = 2.0) -> Float[Tensor, ""]:
+    """Compute the logarithm of the mean Gaussian potential of all pairs (Wang and Isola, 2020, eq. 5).
+
+    Args:
+        features: On the unit sphere, at least two.
+        t: Of the potential exp(-t · squared distance).
+    """
+    return (-t * F.pdist(features).square()).exp().mean().log()

@@ -1,5 +1,6 @@
 """Losses: the conventions of their parameters, one logit a clip or many."""
 
+import itertools
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import sigmoid_focal_loss
 
-from dfdc_lightning.losses import FocalLoss, SmoothedBCE
+from dfdc_lightning.losses import FocalLoss, SmoothedBCE, alignment, uniformity
 
 
 def test_smoothing_by_0_005_means_targets_of_0_995_and_0_005() -> None:
@@ -51,3 +52,24 @@ def test_half_precision_logits_lose_nothing(loss: torch.nn.Module) -> None:
     logits = torch.tensor([[30.0], [-30.0]], dtype=torch.bfloat16)
     label = torch.tensor([0.0, 1.0])
     assert loss(logits, label).item() == pytest.approx(loss(logits.float(), label).item())
+
+
+def test_alignment_and_uniformity_are_the_published_ones() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.nn.functional.normalize(
+        torch.randn(12, 5, generator=generator, dtype=torch.float64), dim=1
+    )
+    label = torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    same, potentials = [], []
+    for i, j in itertools.combinations(range(12), 2):
+        distance = sum((float(a) - float(b)) ** 2 for a, b in zip(features[i], features[j], strict=True))
+        potentials.append(math.exp(-2 * distance))
+        if label[i] == label[j]:
+            same.append(distance)
+    assert alignment(features, label).item() == pytest.approx(sum(same) / len(same), abs=1e-6)
+    expected = math.log(sum(potentials) / len(potentials))
+    assert uniformity(features).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_alignment_without_two_of_a_label_is_0() -> None:
+    assert alignment(torch.eye(2), torch.tensor([0.0, 1.0])) == 0

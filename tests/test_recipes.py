@@ -18,6 +18,7 @@ from dfdc_lightning.losses import SmoothedBCE
 from dfdc_lightning.models.backbone import timm_backbone
 from dfdc_lightning.models.neighbours import NeighbourDetector, between_neighbours
 from dfdc_lightning.models.schedules import warmed_cosine
+from dfdc_lightning.models.sphere import SphereDetector
 from dfdc_lightning.models.temporal_transformer import TemporalTransformerDetector, places
 
 
@@ -146,3 +147,30 @@ def test_distances_of_neighbours_are_means_over_both_sides() -> None:
     features = torch.tensor([0.0, 1.0, 4.0]).view(1, 3, 1)
     assert between_neighbours(features).flatten().tolist() == [1.0, 2.0, 3.0]
     assert between_neighbours(features[:, :1]).flatten().tolist() == [0.0]
+
+
+def test_only_layer_norms_and_the_head_train_and_features_lie_on_the_sphere() -> None:
+    torch.manual_seed(0)
+    vit = timm_backbone("vit_tiny_patch16_224", pretrained=False, dynamic_img_size=True, depth=2)
+    detector = SphereDetector(vit, 0.1, 0.5, **training()).train()
+    trained = {name for name, parameter in detector.named_parameters() if parameter.requires_grad}
+    norms = {name for name, module in detector.named_modules() if isinstance(module, torch.nn.LayerNorm)}
+    assert trained == {f"{name}.{kind}" for name in (*norms, "head") for kind in ("weight", "bias")}
+    faces = torch.randint(0, 256, (2, 3, 3, 64, 64), dtype=torch.uint8)
+    features = detector.features(faces)
+    assert torch.allclose(features.norm(dim=-1), torch.ones(2, 3), atol=1e-5)
+    before = {name: parameter.clone() for name, parameter in detector.named_parameters()}
+    optimizer = detector.configure_optimizers()["optimizer"]
+    detector(faces).sum().backward()
+    optimizer.step()
+    changed = {name for name, parameter in detector.named_parameters() if not parameter.equal(before[name])}
+    assert changed <= trained and "head.weight" in changed
+
+
+def test_a_transformer_names_the_sizes_it_takes_and_a_network_that_has_no_layer_norm() -> None:
+    vit = timm_backbone("vit_tiny_patch16_224", pretrained=False, dynamic_img_size=True, depth=1)
+    detector = SphereDetector(vit, 0.1, 0.5, **training())
+    with pytest.raises(UserError, match=r"multiples of 16 pixels only, the faces have 70 × 70: .*size=64"):
+        detector(torch.zeros(1, 1, 3, 70, 70, dtype=torch.uint8))
+    with pytest.raises(UserError, match="must be a network with LayerNorms"):
+        SphereDetector(backbone(), 0.1, 0.5, **training())

@@ -150,6 +150,13 @@ class Detector(L.LightningModule):
                 f"{faces.shape[3]} × {faces.shape[4]}: set +model.backbone.img_size={faces.shape[3]}, "
                 "or prepare faces of that size"
             )
+        patch = getattr(embedding, "patch_size", (1, 1))
+        if any(side % part for side, part in zip(faces.shape[3:], patch, strict=True)):
+            raise UserError(
+                f"the backbone takes images whose sides are multiples of {patch[0]} pixels only, the faces "
+                f"have {faces.shape[3]} × {faces.shape[4]}: prepare faces with "
+                f"size={faces.shape[3] // patch[0] * patch[0]}"
+            )
 
     @property
     def last_map(self) -> LastMap:
