@@ -27,6 +27,7 @@ ROOMS = (
     ("blend", "compression", "cutout", "pairs"),
     ("hardware",),
     ("doctor", "clips", "losses", "metrics"),
+    ("sheet",),
     ("models",),
     ("callbacks", "loggers"),
     ("runs",),

@@ -16,6 +16,7 @@ from dfdc_lightning.errors import UserError
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache
 from dfdc_lightning.faces.outline import outlines
 from dfdc_lightning.pairs import SELF_BLENDED
+from dfdc_lightning.sheet import sheet
 
 SIZE = 64
 FRONTAL = np.array([[24, 26], [40, 26], [32, 36], [26, 43], [38, 43]], np.float32)
@@ -221,3 +222,14 @@ def test_a_choice_draws_every_step_and_needs_one() -> None:
     assert {name for name, _ in drawn if name} == {"jpeg", "h264"}  # type: ignore[misc]
     with pytest.raises(UserError, match="at least one"):
         Choice(jpeg=None)
+
+
+def test_a_sheet_shows_five_times_eight_pairs(tmp_path: Path) -> None:
+    cache = real_cache(tmp_path, {"train": 5})
+    picture = sheet(cache)
+    assert picture.shape == (5 * (2 * 112 + 6) - 6, 8 * (112 + 6) - 6, 3)
+    first, second = picture[:112, :112], picture[112:224, :112]
+    assert (first != second).any() and not (picture[:112, 118:230] == first).all()
+    cache.write_rows([])
+    with pytest.raises(UserError, match="must list usable REAL clips"):
+        sheet(cache)

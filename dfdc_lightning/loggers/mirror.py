@@ -76,7 +76,9 @@ class Mirror(L.Callback):
         data: Any = getattr(trainer, "datamodule")  # noqa: B009 - Lightning sets it without declaring it
         run = RunFolder(Path(trainer.default_root_dir))
         self._safely(
-            lambda: self.show_test(metrics, _test_scores(run, module.level), module.threshold, data.cache)
+            lambda: self.show_test(
+                metrics, _test_scores(run, module.level), module.threshold, data.validation_cache
+            )
         )
         self._safely(self.close, False)
 

@@ -161,6 +161,7 @@ class WandbMirror(Mirror):
         rows = [
             [item.video, item.label, item.score, item.error, wandb.Image(face_strip(cache, item.video))]
             for item in worst(test, self.worst_videos)
+            if cache.clip_path(item.video).is_file()  # what the loader blended has no clip of its own
         ]
         self._run.log(charts | {"test/worst_videos": wandb.Table(columns=columns, data=rows)})
 
