@@ -150,7 +150,7 @@ class Detector(L.LightningModule):
                 f"{faces.shape[3]} × {faces.shape[4]}: set +model.backbone.img_size={faces.shape[3]}, "
                 "or prepare faces of that size"
             )
-        patch = getattr(embedding, "patch_size", (1, 1))
+        patch = (1, 1) if getattr(embedding, "dynamic_img_pad", True) else embedding.patch_size
         if any(side % part for side, part in zip(faces.shape[3:], patch, strict=True)):
             raise UserError(
                 f"the backbone takes images whose sides are multiples of {patch[0]} pixels only, the faces "
