@@ -25,9 +25,11 @@ from hydra.utils import instantiate
 from torchvision.transforms import v2
 
 from dfdc_lightning.augment import Augment
+from dfdc_lightning.blend import SelfBlend
 from dfdc_lightning.clips import FaceClips, FaceDataModule
 from dfdc_lightning.faces.cache import FAKE, REAL, FaceCache, FaceClip, Row
 from dfdc_lightning.machine import cores
+from dfdc_lightning.pairs import with_blends
 
 ROOT = Path(__file__).parents[1]
 FRAMES, SIZE = 10, 224
@@ -42,7 +44,10 @@ def draw_cache(folder: Path, clips: int, size: int = SIZE) -> FaceCache:
         )
         grain = rng.normal(0, 8, (FRAMES, size, size, 3))
         faces = np.clip(smooth + grain, 0, 255).astype(np.uint8).transpose(0, 3, 1, 2)
-        clip = FaceClip(faces, np.zeros((FRAMES, 4), np.float32), np.arange(FRAMES), np.ones(FRAMES, bool))
+        eyes_nose_mouth = np.array([[0.36, 0.4], [0.64, 0.4], [0.5, 0.57], [0.39, 0.7], [0.61, 0.7]])
+        landmarks = np.tile((size * eyes_nose_mouth).astype(np.float32), (FRAMES, 1, 1))
+        boxes, found = np.zeros((FRAMES, 4), np.float32), np.ones(FRAMES, bool)
+        clip = FaceClip(faces, boxes, np.arange(FRAMES), found, landmarks)
         cache.write_clip(f"clip{index}", clip)
         for split in ("train", "val", "test"):
             label = FAKE if index % 2 else REAL
@@ -118,6 +123,10 @@ def main() -> None:
             clips = FaceClips(cache, rows, augment)  # type: ignore[arg-type]
             return lambda: len(clips.__getitems__(batch).video) * FRAMES
 
+        def blending(augment: Augment | None) -> Callable[[], int]:
+            clips = FaceClips(cache, with_blends(rows), augment, blend=SelfBlend(), paired=True)
+            return lambda: len(clips.__getitems__(batch).video) * FRAMES
+
         room = cache.read_faces(rows[0].video)
 
         def reading() -> int:  # as the loader does: into memory that is there already
@@ -127,6 +136,10 @@ def main() -> None:
         for name in ("paper", "jpeg"):
             ways[f"{name}, ours"] = augmenting(recipe(name))
             ways[f"{name}, torchvision v2"] = augmenting(Torchvision(jpeg=name == "jpeg"))
+        for name in ("cutout", "compressed"):
+            ways[f"{name}, ours"] = augmenting(recipe(name))
+        ways["sbi, blends alone"] = blending(None)
+        ways["sbi, with compressed"] = blending(recipe("compressed"))
         per_core = rates(ways, options.repeats)
         workers = {str(n): through_workers(cache, n) for n in sorted({0, 1, n_cores})}
     for name, rate in per_core.items():
