@@ -185,9 +185,8 @@ def halves(strips: list[_Strip]) -> list[_Strip]:
 
 def _between(one: _Strip, other: _Strip, cut: int) -> _Strip:
     scores = np.concatenate([one.frame_scores[cut:], other.frame_scores[:cut]])
-    clip = FaceClip(
-        *(np.concatenate([a[cut:], b[:cut]]) for a, b in zip(one.window.clip, other.window.clip, strict=True))
-    )
+    ours, others = one.window.clip.arrays, other.window.clip.arrays
+    clip = FaceClip(**{name: np.concatenate([ours[name][cut:], others[name][:cut]]) for name in ours})
     window = Window(one.window.person, one.window.first + cut, clip)
     return _Strip(window, float(scores.mean()), scores, one.unlike or other.unlike)
 
