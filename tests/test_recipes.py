@@ -100,7 +100,7 @@ def test_a_step_at_landmarks_comes_before_what_moves_them() -> None:
 
 def test_the_rate_rises_and_falls_to_0() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule, rates = warmed_cosine(optimizer, 10, 2), []
+    schedule, rates = warmed_cosine(optimizer, 10, 0.2), []
     for _ in range(10):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
@@ -109,8 +109,14 @@ def test_the_rate_rises_and_falls_to_0() -> None:
     assert rates[0] < rates[1] < rates[2] == pytest.approx(1.0)
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
-    with pytest.raises(UserError, match=r"warmup must be a whole number from 1 to .* = 1 \(got 2\)"):
-        warmed_cosine(optimizer, 2, 2)
+    with pytest.raises(UserError, match=r"model.scheduler.warmup must be .* below 1 \(got 1\)"):
+        warmed_cosine(optimizer, 2, 1)
+
+
+def test_a_single_epoch_has_no_warm_up() -> None:
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    warmed_cosine(optimizer, 1, 0.2)
+    assert optimizer.param_groups[0]["lr"] == 1.0
 
 
 def test_places_in_time_are_the_published_ones() -> None:
