@@ -5,8 +5,9 @@
 
 Prints a table and writes benchmarks/train_step.json. "Real" is train.py's loop: loader with the full
 recipe, copies, logging, metrics, every callback. "Resident" is forward, loss, backward and optimiser step on
-one batch, nothing else, in the same precision. Both are timed in turns: each epoch of the real loop is
-followed by as many resident steps; by the clock on a GPU, by processor time without one, so that others on
+one batch, nothing else, in the same precision; "unfolded" is the same without the folding of frozen
+BatchNorms (models/folding.py). They are timed in turns: each epoch of the real loop is followed by as many
+resident steps of both kinds; by the clock on a GPU, by processor time without one, so that others on
 the machine do not count. On a GPU the resident step is also measured in plain fp32 (contiguous, eager, no
 TF32) and compiled.
 """
@@ -86,10 +87,11 @@ def rate(step: Callable[[], None], frames: int, steps: int) -> float:
 class Turns(L.Callback):
     """Time the training part of each epoch, then as many steps on a resident batch."""
 
-    def __init__(self, step: Callable[[], None], frames_a_step: int) -> None:
-        self.step, self.frames_a_step = step, frames_a_step
+    def __init__(self, twin: Detector, step: Callable[[], None], frames_a_step: int) -> None:
+        self.twin, self.step, self.frames_a_step = twin, step, frames_a_step
         self.real: list[float] = []
         self.resident: list[float] = []
+        self.unfolded: list[float] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
@@ -100,7 +102,10 @@ class Turns(L.Callback):
         seconds = now() - self.begun
         self.real.append(len(trainer.train_dataloader.dataset) * FRAMES / seconds)  # type: ignore[union-attr]
         with torch.enable_grad(), torch.inference_mode(False):
-            self.resident.append(rate(self.step, self.frames_a_step, int(trainer.num_training_batches)))
+            steps = int(trainer.num_training_batches)
+            self.resident.append(rate(self.step, self.frames_a_step, steps))
+            with self.twin.folding.suspended():
+                self.unfolded.append(rate(self.step, self.frames_a_step, steps))
 
 
 def resident_batch(batch: int, size: int, device: torch.device) -> Clip:
@@ -116,13 +121,15 @@ def compare(experiment: str, cache: Path, batch: int, size: int, epochs: int, fo
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     precision = hardware.precision()
     config = configured(experiment, cache, batch, epochs + 1)
+    hardware.keep_memory()  # as every run does
     twin: Detector = instantiate(config.model).to(device).train()
+    twin.folding.begin()
     resident = resident_batch(batch, size, device)
     step = stepper(twin, resident, TYPES[precision])
     step()
     detector, data = instantiate(config.model), instantiate(config.data)
     callbacks = [instantiate(callback) for callback in config.callbacks.values()]
-    turns = Turns(step, batch * FRAMES)
+    turns = Turns(twin, step, batch * FRAMES)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     trainer = instantiate(
@@ -134,10 +141,11 @@ def compare(experiment: str, cache: Path, batch: int, size: int, epochs: int, fo
     )
     trainer.fit(detector, datamodule=data)
     peak = torch.cuda.max_memory_allocated() if device.type == "cuda" else 0
-    real, alone = turns.real[1:], turns.resident[1:]  # the first epoch warms up
+    real, alone, unfolded = turns.real[1:], turns.resident[1:], turns.unfolded[1:]  # the first warms up
     ratios = [ours / best for ours, best in zip(real, alone, strict=True)]
     found = {"precision": precision, "real": median(real), "resident": median(alone), "ratio": median(ratios)}
-    found |= {"peak_gpu_bytes": peak}
+    gains = [without / best for without, best in zip(unfolded, alone, strict=True)]
+    found |= {"unfolded": median(unfolded), "time_by_folding": median(gains), "peak_gpu_bytes": peak}
     return found | (variants(config, resident) if device.type == "cuda" else {})
 
 
