@@ -222,3 +222,11 @@ def test_workers_fit_into_the_memory_that_processes_share(
 def test_a_batch_has_at_least_one_clip(tiny_cache: Path) -> None:
     with pytest.raises(UserError, match=r"data.batch_size must be a whole number of at least 1 \(got 0\)"):
         FaceDataModule(tiny_cache, batch_size=0)
+
+
+def test_a_failed_video_is_not_used_whatever_its_split_says(tmp_path: Path) -> None:
+    draw_cache(tmp_path, {"train": 1, "val": 1, "test": 1})
+    cache = FaceCache(tmp_path)
+    good = cache.rows()
+    cache.write_rows([*good, good[0]._replace(video="failed", status="no_face", split="train")])
+    assert "failed" not in {row.video for row in FaceDataModule(tmp_path).rows["train"]}
