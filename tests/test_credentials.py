@@ -106,9 +106,10 @@ def test_a_file_without_credentials_says_nothing(plain: Path) -> None:
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(
-    plain: Path, monkeypatch: pytest.MonkeyPatch
+    plain: Path, signed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "c2pa", None)
-    assert told(credentials(plain)) == (
-        "content credentials were not looked for: pip install 'dfdc-lightning[c2pa]'"
+    assert told(credentials(signed)) == (
+        "its content credentials cannot be read without an extra: pip install 'dfdc-lightning[c2pa]'"
     )
+    assert told(credentials(plain)) == "", "who has none is not told what to install"

@@ -463,7 +463,7 @@ def test_whatever_one_video_does_the_others_of_a_folder_are_judged(tmp_path: Pat
     (tmp_path / "a.mp4").write_text("no video")
 
     class Broken(FacePreparation):
-        def read(self, path: Path) -> Frames:
+        def read(self, path: Path, damaged: bool = False) -> Frames:
             raise ZeroDivisionError("of this video's own")
 
     outcome = Attempt(Prepare(Broken(Haar())))(tmp_path / "a.mp4")

@@ -5,11 +5,13 @@ no list of trusted ones, so that at best the credentials are "Valid", and nothin
 """
 
 import json
+import mmap
 from pathlib import Path
 from typing import Any
 
 _OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
-_LACKING = "content credentials were not looked for: pip install 'dfdc-lightning[c2pa]'"
+_LACKING = "its content credentials cannot be read without an extra: pip install 'dfdc-lightning[c2pa]'"
+_STORE = b"jumdc2pa"  # the description box of a JUMBF superbox whose type is C2PA's
 _UNTRUSTED = "signingCredential.untrusted"
 
 
@@ -20,6 +22,8 @@ def credentials(path: Path) -> dict[str, Any]:
         `state` is "absent", "unread" (with a `note`), or the validation state, and then `signer`, `issuer`,
         `program`, `time`, and `problems`, the codes of what did not validate.
     """
+    if not _carries(path):
+        return {"state": "absent"}
     try:
         import c2pa
     except ModuleNotFoundError:
@@ -33,6 +37,14 @@ def credentials(path: Path) -> dict[str, Any]:
                 return _read(json.loads(reader.json()), str(reader.get_validation_state()))
     except c2pa.C2paError as error:
         return {"state": "unread", "note": f"its content credentials cannot be read ({error})"}
+
+
+def _carries(path: Path) -> bool:
+    """Say whether a manifest store (C2PA specification, 11.1) begins anywhere in the file."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_STORE) >= 0
 
 
 def _read(content: dict[str, Any], state: str) -> dict[str, Any]:
