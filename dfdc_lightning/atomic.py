@@ -35,6 +35,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was about to rename, at any depth; only while no other writes there."""
+    for path in folder.glob("**/.*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole UTF-8 text file; bytes of a file's name that are not UTF-8 are spelt out."""
     with replacing(path) as temporary:

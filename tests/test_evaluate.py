@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -162,6 +164,74 @@ def test_a_killed_evaluation_goes_on_and_ends_with_the_same_bytes(
     assert not (folder / "journal.jsonl").exists()
 
 
+KILLED_AT_FILES = """
+import hashlib, os, random, shutil, signal, sys
+from pathlib import Path
+
+from dfdc_lightning.evaluate import scoring
+from dfdc_lightning.evaluate.evaluation import Evaluations, Options
+
+here, run, cache = map(Path, sys.argv[1:])
+scoring.BLOCK = 3
+draw = random.Random(0)
+
+
+def evaluate(kill_at):
+    files = 0
+
+    def count(event, arguments):
+        nonlocal files
+        if event in ("open", "os.rename", "os.remove", "os.mkdir") and str(here) in str(arguments[0]):
+            files += 1
+            if files == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    if kill_at:
+        sys.addaudithook(count)
+    evaluations = Evaluations(Options())
+    evaluations.run([run], [cache])
+    return evaluations.problems
+
+
+def ends(kill_at):
+    pid = os.fork()
+    if not pid:
+        os._exit(evaluate(kill_at))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def made():
+    folder = run / "elsewhere" / cache.name
+    paths = sorted(path for path in folder.iterdir() if path.name != ".lock")
+    content = b"".join(path.name.encode() + path.read_bytes() for path in paths)
+    shutil.rmtree(folder)
+    return hashlib.sha256(content).hexdigest()
+
+
+assert evaluate(0) == 0  # here, so that what is forked has imported all and opened the network
+undisturbed, kills = made(), 0
+while kills < 20:
+    while (status := ends(draw.randint(5, 45))) == -signal.SIGKILL:
+        kills += 1
+    assert status == 0, status
+    assert made() == undisturbed, kills
+print(kills)
+"""
+
+
+def test_kill_9_at_twenty_moments_leaves_nothing_that_the_next_call_does_not_mend(
+    trained: Trained, run: Path, tmp_path: Path
+) -> None:
+    cache = renamed(trained, tmp_path / "other")
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED_AT_FILES)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, str(script), str(tmp_path), str(run), str(cache.root)]
+    said = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert int(said.stdout.splitlines()[-1]) >= 20
+
+
 def test_an_exported_model_is_scored_as_its_run_and_cannot_say_what_it_learned_from(
     trained: Trained, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,6 +389,22 @@ def test_videos_that_are_missing_or_show_no_face_any_more_are_named(trained: Tra
     broken.write_bytes(Path(video.path).read_bytes()[:2000])
     lost = task(Job(Video("broken", FAKE, "", "", str(broken)), (Condition("social", 2),)))
     assert "unreadable: " in str(lost[0][1]) and "broken" in str(lost[0][1])
+
+
+def test_an_encoder_that_fails_is_named_and_the_other_corruptions_go_on(trained: Trained) -> None:
+    source, preparation = FolderSource(trained.videos), FacePreparation(Haar(), frames=4, size=48)
+    task = CorruptedFaces(source, preparation)
+    video = next(video for stage in source.stages() for video in stage.videos)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limit[1]))  # the encoder cannot write its file
+    try:
+        encoded = task(Job(video, (Condition("h264", 1), Condition("h264", 2))))
+        blurred = task(Job(video, (Condition("blur", 1),)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    for _, reason in encoded:
+        assert isinstance(reason, str) and "File too large" in reason and "\n" not in reason
+    assert not isinstance(blurred[0][1], str)
 
 
 def test_source_videos_of_other_names_are_refused(

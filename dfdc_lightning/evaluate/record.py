@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
 from dfdc_lightning.evaluate.dataset import DataSet
 from dfdc_lightning.evaluate.subject import Subject
@@ -76,6 +77,7 @@ class Record(AbstractContextManager["Record"]):
         except OSError:
             self._lock.close()
             raise UserError(f"{self.folder} is being worked on by another process: wait for it") from None
+        atomic.remove_leftovers(self.folder)
         made_with = {"model": self.subject.fingerprint, "content": self.data.content}
         noted = self._journal.read()
         if noted[:1] != [made_with] or self.overwrite:

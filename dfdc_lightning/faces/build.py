@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from dfdc_lightning import checks
+from dfdc_lightning import atomic, checks
 from dfdc_lightning.errors import UserError, writing
 from dfdc_lightning.faces.cache import FAKE, REAL, SPLITS, CacheError, FaceCache, Row
 from dfdc_lightning.faces.extract import FacePreparation
@@ -81,7 +81,7 @@ def prepare(
         if quota.balanced:
             _refuse_one_label(quota, stages)
         if shard.n == 1:
-            _sweep(cache.root)
+            atomic.remove_leftovers(cache.root)
         if left := _left(stages, quota, outcomes, shard):
             preparation.ready()
             chosen = [video for videos in left.values() for video in videos]
@@ -207,12 +207,6 @@ def _refuse_one_label(quota: Quota, stages: Sequence[Stage]) -> None:
             f"the source lists {n[REAL]} REAL and {n[FAKE]} FAKE videos, which gives no split with both: "
             "a balanced cache needs some of each, and labels=any takes what there is"
         )
-
-
-def _sweep(root: Path) -> None:
-    """Remove the unfinished files of killed runs."""
-    for path in root.glob("**/.*.tmp"):
-        path.unlink()
 
 
 @contextmanager
