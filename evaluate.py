@@ -9,9 +9,13 @@ from dfdc_lightning.runs import command, one_sentence, words
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
-@one_sentence()
 def main(config: DictConfig) -> None:
     """Evaluate what `study` or `run` names on what `on` names, and print a table."""
+    with one_sentence():  # as a decorator it holds a generator, which Ray cannot send to another process
+        _evaluate(config)
+
+
+def _evaluate(config: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from dfdc_lightning.errors import UserError
