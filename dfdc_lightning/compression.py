@@ -55,7 +55,7 @@ class WebP:
         self.quality = (int(low), int(high))
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> int:
-        """Draw the quality; both ends of the range are possible."""
+        """Draw the quality of WebP from the whole range, ends included."""
         return int(rng.integers(self.quality[0], self.quality[1], endpoint=True))
 
     def apply(self, frame: Frame, params: int) -> Frame:

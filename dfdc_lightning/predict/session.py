@@ -63,7 +63,7 @@ class Options(NamedTuple):
         return options
 
     def check(self) -> None:
-        """Refuse what cannot be.
+        """Refuse options outside their range or list.
 
         Raises:
             UserError: Naming the key.

@@ -65,7 +65,7 @@ class Rules(NamedTuple):
     threshold: float | None = None
 
     def check(self) -> "Rules":
-        """Refuse what cannot be.
+        """Refuse an error rate or a threshold outside its range.
 
         Raises:
             UserError: Naming the key.

@@ -12,7 +12,7 @@ def container_facts(path: Path) -> dict[str, Any]:
     """Read format, codec, size, rate, length and tags from a file's header, as JSON values.
 
     Returns:
-        Nothing where the file has gone away or is no video.
+        Nothing where the file has gone away or is not a video.
     """
     try:
         with opened(path) as container:
