@@ -173,15 +173,32 @@ class Batches(BatchSampler):
 
     Args:
         sampler: The clips in their order.
-        batch_size: Clips in a full batch.
+        batch_size: Clips in a full batch, over all devices.
+        rank: Number of the device that these batches are for.
+        devices: How many devices share each batch.
     """
 
-    def __init__(self, sampler: EpochOrder, batch_size: int) -> None:
+    def __init__(self, sampler: EpochOrder, batch_size: int, rank: int = 0, devices: int = 1) -> None:
         super().__init__(sampler, batch_size, drop_last=False)  # type: ignore[arg-type]
+        self._rank, self._devices = rank, devices
+        self._together = 2 if sampler.pairs is not None else 1
         full, left = divmod(len(sampler), batch_size)
         self._sizes = [batch_size] * full + [left] * (left > 0)
-        if left == 1 and full:
-            self._sizes[-2:] = [batch_size + 1]
+        if full and 0 < left < max(2, devices * self._together):
+            self._sizes[-2:] = [batch_size + left]
+        if self._sizes and self._sizes[-1] < devices * self._together:
+            raise UserError(
+                f"{len(sampler)} clips in batches of data.batch_size={batch_size} are too few for "
+                f"trainer.devices={devices}: each device must have at least {self._together} of a batch"
+            )
+
+    def _piece(self, size: int) -> slice:
+        """Say which clips of a batch are this device's: neighbours, so that pairs stay together."""
+        units = size // self._together
+        first, last = (units * rank // self._devices for rank in (self._rank, self._rank + 1))
+        return slice(
+            first * self._together, last * self._together if self._rank + 1 < self._devices else size
+        )
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -197,16 +214,21 @@ class Batches(BatchSampler):
             accumulated: How many batches' gradients are added up before a step.
             batches: How many batches the epoch has.
 
+        With several devices it divides by their number, however many clips of a batch each of them has.
+
         Returns:
-            `accumulated` times the batch's share of its group's clips; 1 in a full group of full batches.
+            `accumulated` times the number of devices times this device's share of the group's clips; 1 in a
+            full group of full batches on one device.
         """
         start = index - index % accumulated
         group = self._sizes[start : min(start + accumulated, batches)]
-        return accumulated * self._sizes[index] / sum(group)
+        piece = self._piece(self._sizes[index])
+        own: int = piece.stop - piece.start
+        return accumulated * self._devices * own / sum(group)
 
     def __iter__(self) -> Iterator[list[Item]]:  # type: ignore[override]
         items = iter(self.sampler)
-        return ([next(items) for _ in range(size)] for size in self._sizes)
+        return ([next(items) for _ in range(size)][self._piece(size)] for size in self._sizes)
 
 
 class FaceDataModule(L.LightningDataModule):
@@ -385,11 +407,6 @@ class FaceDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Check the cache before anything is computed."""
-        if self.trainer is not None and self.trainer.world_size > 1:
-            raise UserError(
-                f"trainer.devices gives {self.trainer.world_size} devices to one run: one run takes one "
-                "(trainer.devices=1), several runs go side by side"
-            )
         assert self.rows
 
     def train_dataloader(self) -> DataLoader[Clip]:
@@ -414,7 +431,10 @@ class FaceDataModule(L.LightningDataModule):
         return self._loader(clips, EpochOrder(len(clips), fixed=True))
 
     def _loader(self, clips: FaceClips, order: EpochOrder) -> DataLoader[Clip]:
-        batches = Batches(order, self.batch_size)
+        rank, devices = (
+            (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+        )
+        batches = Batches(order, self.batch_size, rank, devices)
         workers = self._workers(clips, len(batches))
         if workers:  # OpenCV's threads don't live through a fork: a worker would wait for them for ever
             cv2.setNumThreads(1)

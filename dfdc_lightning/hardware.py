@@ -28,13 +28,14 @@ def precision(accelerator: str = "auto") -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
-def check_accelerator(accelerator: str) -> None:
+def check_accelerator(accelerator: str, devices: object = 1) -> None:
     """Make sure that nobody trains on the processor beside a GPU without having said so.
 
     A card without its driver is nothing but a line on stderr: it may be meant for the screen alone.
 
     Args:
         accelerator: Lightning's name of what is to train; "cpu" says so.
+        devices: How many of them one run takes, or in another form of Lightning's which ones.
 
     Raises:
         UserError: When an NVIDIA card and its driver are there, or are asked for, and torch cannot use them.
@@ -46,6 +47,9 @@ def check_accelerator(accelerator: str) -> None:
         why = why or absent or f"trainer.accelerator={accelerator} needs a GPU, and this machine has none"
     if why:
         raise UserError(f"{why}; or go on without a GPU: trainer.accelerator=cpu")
+    there = torch.cuda.device_count()
+    if isinstance(devices, int) and torch.cuda.is_available() and devices > there:
+        raise UserError(f"trainer.devices must be at most {there}, the GPUs that are there (got {devices})")
     if absent:
         print(f"warning: training on the processor: {absent}", file=sys.stderr)
 

@@ -13,6 +13,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def follows() -> bool:
+    """Say whether this process helps another one with its run: Lightning and SLURM count them from 0."""
+    numbers = (os.environ.get(name) or "0" for name in ("RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return any(number != "0" for number in numbers)
+
+
 def card_with_driver() -> bool:
     """Say whether an NVIDIA card and its driver are there and CUDA_VISIBLE_DEVICES does not hide the card."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):

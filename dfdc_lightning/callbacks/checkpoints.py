@@ -48,6 +48,10 @@ class BestAndLast(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the epoch that has just been validated; `History`, which comes before, has added its row."""
         run = RunFolder(Path(trainer.default_root_dir))
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(run.last)  # takes part; the first process alone writes
+            trainer.strategy.barrier()
+            return
         epochs = run.epochs()
         best = best_epoch(epochs, self.monitor) is epochs[-1]
         with atomic.replacing(run.last) as new:
@@ -57,6 +61,7 @@ class BestAndLast(Checkpoint):
                     _link(new, same)
             if run.last.exists():
                 run.last.replace(run.previous)
+        trainer.strategy.barrier()
 
 
 def _link(path: Path, also: Path) -> None:

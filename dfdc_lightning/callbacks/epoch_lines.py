@@ -16,6 +16,8 @@ _IN_LINE = ("train/loss", "train/auroc", "val/loss", "val/auroc")
 class EpochLines(L.Callback):
     """Print one line per epoch; on a terminal, keep a bar for the whole run below them."""
 
+    first_process_only = True  # of several devices' processes
+
     def __init__(self) -> None:
         self._bar: Progress | None = None
         self._open = ExitStack()

@@ -31,7 +31,7 @@ class History(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add the epoch's row."""
-        metrics = trainer.callback_metrics
+        metrics = trainer.callback_metrics  # over all devices, so all their processes must ask
         clips = len(trainer.train_dataloader.dataset)  # type: ignore[union-attr]
         epoch = {name: float(metrics[name]) for name in MEASURED if name in metrics} | {
             "epoch": trainer.current_epoch,
@@ -41,7 +41,8 @@ class History(L.Callback):
             "seconds": time.perf_counter() - self._begun,
         }
         self.epochs.append(epoch)
-        write_epochs(self._run(trainer).metrics_file, self.epochs)
+        if trainer.is_global_zero:
+            write_epochs(self._run(trainer).metrics_file, self.epochs)
 
     @staticmethod
     def _run(trainer: L.Trainer) -> RunFolder:

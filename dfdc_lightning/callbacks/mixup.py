@@ -16,7 +16,7 @@ class Mixup(L.Callback):
 
     Args:
         alpha: Of the symmetrical beta distribution that a clip's weight follows; small ones hardly mix.
-        seed: Of the run; with epoch and batch it determines every draw.
+        seed: Of the run; with epoch, batch and device it determines every draw.
     """
 
     def __init__(self, alpha: float, seed: int) -> None:
@@ -26,7 +26,11 @@ class Mixup(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Change the batch where it lies; faces stay uint8."""
-        mix(batch, self.alpha, [self.seed, trainer.current_epoch, batch_idx, zlib.crc32(b"mixup")])
+        mix(
+            batch,
+            self.alpha,
+            [self.seed, trainer.current_epoch, batch_idx, trainer.global_rank, zlib.crc32(b"mixup")],
+        )
 
 
 def mix(batch: Clip, alpha: float, seeds: list[int]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
@@ -55,8 +56,20 @@ class PredictionWriter(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what validation and test collected."""
         run = RunFolder(Path(trainer.default_root_dir))
-        collected = [each for split in SPLITS for each in self.collected.get(split, [])]
-        write_predictions(run.predictions_file, collected)
+        collected = [each for split in SPLITS for each in self._of_all_devices(split, trainer)]
+        if trainer.is_global_zero:
+            write_predictions(run.predictions_file, collected)
+
+    def _of_all_devices(self, split: str, trainer: L.Trainer) -> list[ScoredVideo]:
+        """Gather what each device scored, in the order in which one device would have scored it."""
+        own = self.collected.get(split, [])
+        if trainer.world_size == 1:
+            return own
+        gathered: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(gathered, own)
+        rows = trainer.datamodule.rows[split]  # type: ignore[attr-defined]
+        place = {row.video: index for index, row in enumerate(rows)}
+        return sorted((each for part in gathered for each in part), key=lambda each: place[each.video])
 
     def _collect(self, split: str, trainer: L.Trainer, logits: Tensor, batch: Clip) -> None:
         groups = trainer.datamodule.groups  # type: ignore[attr-defined]

@@ -23,6 +23,8 @@ _BATCH = 8
 class ReferenceWriter(L.Callback):
     """Describes training clips, without augmentation, as the tested checkpoint sees them."""
 
+    first_process_only = True  # of several devices' processes
+
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the file, or nothing where very few clips were trained on."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]

@@ -215,7 +215,7 @@ class Detector(L.LightningModule):
     def _weight(self, batch_idx: int) -> float:
         """What Lightning's mean over accumulated batches leaves out: how many clips each of them has."""
         accumulated = self.trainer.accumulate_grad_batches
-        if accumulated == 1:
+        if accumulated == 1 and self.trainer.world_size == 1:
             return 1.0
         loader: Any = self.trainer.train_dataloader
         weight: float = loader.batch_sampler.weight(batch_idx, accumulated, self.trainer.num_training_batches)
@@ -256,7 +256,8 @@ class Detector(L.LightningModule):
     def _step(self, batch: Clip, split: str) -> tuple[Tensor, Float[Tensor, "b k"]]:
         logits = self(batch.faces)
         loss: Tensor = self.loss(logits, batch.label)
-        self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.label))
+        n, of_all = len(batch.label), self.trainer.world_size > 1
+        self.log(f"{split}/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=n, sync_dist=of_all)
         return loss, logits
 
     def _evaluate(self, batch: Clip, split: str) -> Float[Tensor, "b k"]:
@@ -272,5 +273,5 @@ class Detector(L.LightningModule):
     def _log_metrics(self, split: str) -> None:
         for metrics in (getattr(self, f"{split}_metrics"), getattr(self, f"{split}_frame_metrics")):
             if any(metric.update_called for metric in metrics.children()):
-                self.log_dict(metrics.compute())
+                self.log_dict(metrics.compute(), sync_dist=self.trainer.world_size > 1)
                 metrics.reset()

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import math
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfdc_lightning import atomic
 from dfdc_lightning.errors import UserError
+from dfdc_lightning.machine import follows
 from dfdc_lightning.results.ranking import MEASURES
 from dfdc_lightning.results.result import write_result
 from dfdc_lightning.results.run_folder import RunFolder
@@ -41,6 +43,11 @@ _LONGEST_REASON = 300  # characters of a library's own words
 class Run(RunFolder):
     """A run that is being made, or whose detector is loaded again."""
 
+    @cached_property
+    def follows(self) -> bool:
+        """Whether another process leads the run, which has claimed the folder and writes the files."""
+        return follows()
+
     @classmethod
     def claim(cls, config: DictConfig) -> "Run":
         """Take the run folder that this job's Hydra configuration names, for this process alone.
@@ -55,6 +62,8 @@ class Run(RunFolder):
         from hydra.core.hydra_config import HydraConfig
 
         run = cls(Path(HydraConfig.get().runtime.output_dir))
+        if run.follows:
+            return run
         run.lock()
         settings = result_settings(config)
         if config.overwrite:
@@ -115,14 +124,17 @@ class Run(RunFolder):
         from dfdc_lightning.hardware import check_accelerator, keep_memory, use_threads
 
         _quieten()
-        check_accelerator(str(config.trainer.accelerator))
+        check_accelerator(str(config.trainer.accelerator), config.trainer.devices)
         use_threads(config.threads)
         keep_memory()
         data = instantiate(config.data)
         data.setup("fit")
         seed_everything(config.seed, verbose=False)
         detector = instantiate(config.model)
-        callbacks = [instantiate(item) for item in (*config.callbacks.values(), *config.logger.values())]
+        loggers = () if self.follows else config.logger.values()
+        callbacks = [instantiate(item) for item in (*config.callbacks.values(), *loggers)]
+        if self.follows:
+            callbacks = [each for each in callbacks if not getattr(each, "first_process_only", False)]
         callbacks.sort(key=lambda callback: isinstance(callback, MemoryAdvice))  # its sentence ends the rest
         trainer = instantiate(
             config.trainer,
@@ -149,7 +161,8 @@ class Run(RunFolder):
                 f"{precision}: go on where it was begun, or with trainer.precision={before}, use another "
                 "study=NAME, or overwrite=true to redo it"
             )
-        atomic.write_json(self.settings_file, self._noted_settings() | {PRECISION: precision})
+        if not self.follows:
+            atomic.write_json(self.settings_file, self._noted_settings() | {PRECISION: precision})
 
     def resume_from(self) -> Path | None:
         """Find the newest readable checkpoint of a half-done run; None means a fresh start.
@@ -174,6 +187,9 @@ class Run(RunFolder):
         Raises:
             KeyboardInterrupt: When the run was stopped by Ctrl-C or SIGTERM: half-done, not failed.
         """
+        if self.follows:
+            yield
+            return
         self.error_file.unlink(missing_ok=True)
         try:
             yield
@@ -193,6 +209,8 @@ class Run(RunFolder):
             data: What the detector saw; gives the provenance.
             scores: `val/…` and `test/…` metrics of the best checkpoint.
         """
+        if self.follows:
+            return
         write_result(self.result_file, outcome(self.config, self.epochs(), trainer, data, scores))
         self.__dict__.pop("result", None)
         self.previous.unlink(missing_ok=True)  # it was there to go on from
@@ -203,7 +221,12 @@ class Run(RunFolder):
         return self.result.val[self.result.config.get("monitor", "val/auroc").removeprefix("val/")]
 
     def announce(self) -> float:
-        """Print the run's outcome in one line and return the monitored measure of its best epoch."""
+        """Print the run's outcome in one line and return the monitored measure of its best epoch.
+
+        A process that follows prints nothing and returns NaN: the first one has the result.
+        """
+        if self.follows:
+            return math.nan
         result = self.result
         figures = "  ".join(f"{name} {result.test[name]:.3f}" for name in MEASURES)
         epoch = result.best_epoch + 1  # files count from 0
