@@ -11,9 +11,10 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# Modules that start processes, train, decode or encode videos, or show pages in a browser.
+# Modules that start processes, train, decode or encode videos, trace networks, or show pages in a browser.
 _SLOW = (
     "dfdc_lightning.demo",
+    "dfdc_lightning.export",
     "dfdc_lightning.faces.build",
     "dfdc_lightning.video.frames",
     "av",
@@ -27,7 +28,7 @@ _SLOW_FIXTURES = {"shared"}  # the real videos
 
 
 def slow(test: pytest.Function) -> bool:
-    """Whether a test trains, reads or writes videos, shows a page or starts a process."""
+    """Whether a test trains, traces a network, reads or writes videos, shows a page or starts a process."""
     fixtures = test._fixtureinfo.name2fixturedefs
     reached = modules_of(test.function, *(each.func for several in fixtures.values() for each in several))
     below = tuple(f"{module}." for module in _SLOW)

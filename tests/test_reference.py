@@ -25,6 +25,7 @@ def reference(rng: np.random.Generator, n: int = 200, groups: int = 99) -> Refer
     return Reference.fit(*world(rng, n)).with_validation(features, conditions)
 
 
+@pytest.mark.slow
 def test_among_clips_of_the_same_world_the_false_alarms_are_as_rare_as_stated() -> None:
     rng = np.random.default_rng(0)
     shares = []

@@ -176,11 +176,13 @@ def covered(n_studies: int, clustered: bool, by_group: bool) -> float:
     return inside / n_studies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clustered", [False, True])
 def test_a_nominal_95_percent_interval_covers_93_to_97_percent(clustered: bool) -> None:
     assert 0.93 <= covered(1000, clustered, by_group=True) <= 0.97
 
 
+@pytest.mark.slow
 def test_forgetting_the_groups_would_cover_too_little() -> None:
     assert covered(400, clustered=True, by_group=False) < 0.91
 
