@@ -19,7 +19,7 @@ LIKE = Likeness("")
 def card(real: np.ndarray, fake: np.ndarray) -> Card:
     return Card(
         "baseline, seed 0, of study demo", "frame", {}, "p", {}, 0.5, "", None, "", 0.6, {}, {},
-        {REAL: sorted(real.tolist()), FAKE: sorted(fake.tolist())},
+        validation={REAL: sorted(real.tolist()), FAKE: sorted(fake.tolist())},
     )  # fmt: skip
 
 

@@ -76,6 +76,7 @@ class Card:
         for name, value in {
             "is_available": lambda: available,
             "init": init,
+            "device_count": lambda: int(available),
             "get_device_capability": lambda: capability,
             "get_device_name": lambda: "NVIDIA X",
             "get_arch_list": lambda: ["sm_75", "sm_80", "sm_90a", "compute_100"],

@@ -162,7 +162,7 @@ def test_a_refusal_is_one_sentence_with_what_to_do(refusal: Refusal, kaggle: Ser
 
 def test_without_credentials_it_says_where_to_get_and_put_them(kaggle: Service, tmp_path: Path) -> None:
     (tmp_path / "home" / ".kaggle" / "kaggle.json").unlink()
-    assert "none: make a token at kaggle.com/settings and save it as" in sentence_of(
+    assert "none were found: make a token at kaggle.com/settings and save it as" in sentence_of(
         KaggleSource(tmp_path / "lists"), kaggle
     )
     write_credentials(tmp_path, "not JSON")

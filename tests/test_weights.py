@@ -201,7 +201,7 @@ def test_where_weights_are_published_is_known_without_timm(name: str) -> None:
 
 
 def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_cache: Path
 ) -> None:
     program = (
         "import sys\n"
@@ -222,7 +222,7 @@ def test_weights_that_nobody_sends_are_refused_before_torch_is_imported(
     monkeypatch.setattr(hub, "_ask", lambda address, seconds, answers: answers.put("nobody"))
     (place,) = hub.addresses_of("legacy_xception")
     fetched = tmp_path / "hub" / "checkpoints" / Path(place.url).name
-    with composed("weights=null") as config:
+    with composed("weights=null", f"data.cache={tiny_cache}") as config:
         with pytest.raises(UserError, match=r"could not be fetched \(nobody\)"):
             refuse_absent_weights(config)
         with pytest.raises(UserError, match=r"could not be fetched \(nobody\)"):

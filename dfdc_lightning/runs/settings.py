@@ -124,7 +124,10 @@ def refuse_absent_weights(config: DictConfig) -> None:
             nobody answers.
     """
     backbone = OmegaConf.select(config, "model.backbone", default=None) or {}
-    if weights_content(config) is None and backbone.get("pretrained"):
+    fetched = weights_content(config) is None and backbone.get("pretrained")
+    if (
+        fetched and Path(config.data.cache, "manifest.csv").is_file()
+    ):  # an absent cache is the first thing to mend
         refuse_unreachable(str(backbone.get("name")))
 
 
